@@ -1,0 +1,14 @@
+"""What a user can cause: one exception whose message is the one line that is printed."""
+
+
+class UserError(Exception):
+    """Something the user can mend; the message says what is wrong and what to do."""
+
+
+class UnreadablePhoto(Exception):
+    """A photo that gives no pixels; becomes a row with this message as its error, never an end."""
+
+
+def os_reason(error: OSError) -> str:
+    """Say why the system refused, in its own words: "No space left on device"."""
+    return error.strerror or str(error)
