@@ -1,0 +1,222 @@
+"""Labelled rows to metrics, as text, JSON and HTML."""
+
+import html
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from batchgender.results import UNSURE, Row
+
+NOTE = (
+    "The model predicts how a photo's subject was labelled in its training data, not a person's identity."
+    " Read the figures of each class beside the overall one."
+)
+_MICRO = 1_000_000
+_ECE_BINS = 15
+_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+
+
+def wilson(correct: int, count: int) -> tuple[float, float] | None:
+    """The 95 % score interval of a share (Wilson 1927); None where nothing was counted."""
+    if not count:
+        return None
+    z = 1.959963984540054
+    share = correct / count
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+class Report:
+    """Count rows as they come, and give the figures at the end; its size does not grow with the rows.
+
+    Accuracy, recall, precision and F1 are over the labelled photos that were answered (readable, not Unsure);
+    AUROC, expected calibration error and accuracy against coverage are over all labelled readable ones.
+    """
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self.classes = list(classes)
+        self.photos = 0
+        self.unreadable = 0
+        self.labelled = 0
+        self.labelled_unreadable = 0
+        count = len(self.classes)
+        # Rows are labels; the last column is Unsure.
+        self.confusion = np.zeros((count, count + 1), np.int64)
+        # Probabilities have six decimals, so a counter for each millionth loses nothing.
+        self._scores = np.zeros((2, _MICRO + 1), np.int32) if count == 2 else None
+        self._bin_counts = np.zeros(_ECE_BINS, np.int64)
+        self._bin_correct = np.zeros(_ECE_BINS, np.int64)
+        self._bin_confidence = np.zeros(_ECE_BINS)
+        self._covered = np.zeros((len(_THRESHOLDS), 2), np.int64)
+
+    def add(self, row: Row) -> None:
+        """Count one row."""
+        self.photos += 1
+        self.unreadable += bool(row.error)
+        if row.label not in self.classes:
+            return
+        self.labelled += 1
+        if row.error or row.confidence is None:
+            self.labelled_unreadable += 1
+            return
+        label = self.classes.index(row.label)
+        predicted = -1 if row.prediction == UNSURE else self.classes.index(row.prediction)
+        self.confusion[label, predicted] += 1
+        if self._scores is not None:
+            self._scores[label, round(row.probabilities[1] * _MICRO)] += 1
+        correct = row.probabilities.index(row.confidence) == label
+        # Bins are (lower, upper], as Guo et al. 2017 draw them.
+        at = min(max(math.ceil(row.confidence * _ECE_BINS) - 1, 0), _ECE_BINS - 1)
+        self._bin_counts[at] += 1
+        self._bin_correct[at] += correct
+        self._bin_confidence[at] += row.confidence
+        for index, threshold in enumerate(_THRESHOLDS):
+            if row.confidence >= threshold:
+                self._covered[index] += (1, correct)
+
+    @property
+    def evaluated(self) -> int:
+        """Labelled photos that could be read."""
+        return self.labelled - self.labelled_unreadable
+
+    def metrics(self) -> dict[str, Any]:
+        """The figures as plain data; None where a figure has nothing to stand on."""
+        answers = self.confusion[:, :-1]
+        answered, correct = int(answers.sum()), int(answers.trace())
+        classes = {name: self._class_metrics(index) for index, name in enumerate(self.classes)}
+        recalls = [c["recall"] for c in classes.values() if c["recall"] is not None]
+        return {
+            "photos": self.photos,
+            "unreadable": self.unreadable,
+            "labelled": self.labelled,
+            "labelled_unreadable": self.labelled_unreadable,
+            "evaluated": self.evaluated,
+            "unsure": self.evaluated - answered,
+            "accuracy": _share(correct, answered),
+            "accuracy_interval_95": wilson(correct, answered),
+            "balanced_accuracy": sum(recalls) / len(recalls) if recalls else None,
+            "classes": classes,
+            "confusion": {
+                name: dict(zip([*self.classes, UNSURE], map(int, self.confusion[index]), strict=True))
+                for index, name in enumerate(self.classes)
+            },
+            "auroc": self._auroc(),
+            "ece": self._ece(),
+            "coverage": [
+                {"threshold": t, "coverage": _share(int(n), self.evaluated), "accuracy": _share(int(right), int(n))}
+                for t, (n, right) in zip(_THRESHOLDS, self._covered, strict=True)
+            ],
+        }
+
+    def _class_metrics(self, index: int) -> dict[str, Any]:
+        answers = self.confusion[:, :-1]
+        hits, answered, predicted = (
+            int(answers[index, index]),
+            int(answers[index].sum()),
+            int(answers[:, index].sum()),
+        )
+        return {
+            "precision": _share(hits, predicted),
+            "recall": _share(hits, answered),
+            "recall_interval_95": wilson(hits, answered),
+            "f1": _share(2 * hits, answered + predicted),
+            "support": int(self.confusion[index].sum()),
+        }
+
+    def _auroc(self) -> float | None:
+        """Area under the ROC curve of the second class, ties counted half (Mann and Whitney 1947)."""
+        if self._scores is None:
+            return None
+        negatives, positives = self._scores.astype(np.int64)
+        pairs = int(negatives.sum()) * int(positives.sum())
+        if not pairs:
+            return None
+        below = np.cumsum(negatives) - negatives
+        return float((positives * (below + negatives / 2)).sum() / pairs)
+
+    def _ece(self) -> float | None:
+        """Expected calibration error over 15 bins of equal width (Guo et al. 2017)."""
+        if not self.evaluated:
+            return None
+        return float(np.abs(self._bin_correct - self._bin_confidence).sum() / self.evaluated)
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def _interval(bounds: Sequence[float] | None) -> str:
+    return "" if bounds is None else f"95 % interval {100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}"
+
+
+def as_text(metrics: dict[str, Any]) -> str:
+    """Lay the figures out for a terminal."""
+    classes = metrics["classes"]
+    names = list(classes)
+    left = ", ".join(
+        f"{metrics[key]:,} {word}"
+        for key, word in (("labelled_unreadable", "unreadable"), ("unsure", "unsure"))
+        if metrics[key]
+    )
+    counts = f"{metrics['labelled']:,} labelled photos" + (f", of which {left}" if left else "")
+    lines = [
+        counts,
+        f"accuracy           {_percent(metrics['accuracy']):>8}   {_interval(metrics['accuracy_interval_95'])}",
+        f"balanced accuracy  {_percent(metrics['balanced_accuracy']):>8}",
+    ]
+    if metrics["auroc"] is not None:
+        lines.append(f"AUROC              {metrics['auroc']:>8.4f}")
+    if metrics["ece"] is not None:
+        lines.append(f"calibration error  {metrics['ece']:>8.4f}   expected (ECE, 15 bins)")
+    width = max(len("class"), *map(len, names))
+    lines += ["", f"{'class':<{width}}  {'recall':>8}  {'precision':>9}  {'F1':>8}  {'support':>8}"]
+    for name, figures in classes.items():
+        lines.append(
+            f"{name:<{width}}  {_percent(figures['recall']):>8}  {_percent(figures['precision']):>9}"
+            f"  {_percent(figures['f1']):>8}  {figures['support']:>8,}   {_interval(figures['recall_interval_95'])}"
+        )
+    predicted = [*names, UNSURE] if metrics["unsure"] else names
+    lines += ["", f"{'confusion':<{width + 8}}" + "".join(f"{'as ' + name:>12}" for name in predicted)]
+    for name in names:
+        row = metrics["confusion"][name]
+        lines.append(f"{name:<{width + 8}}" + "".join(f"{row[column]:>12,}" for column in predicted))
+    lines += ["", "confidence at least   coverage   accuracy"]
+    for point in metrics["coverage"]:
+        lines.append(
+            f"{point['threshold']:>19.2f}   {_percent(point['coverage']):>8}   {_percent(point['accuracy']):>8}"
+        )
+    return "\n".join(lines)
+
+
+def as_json(metrics: dict[str, Any], about: dict[str, Any]) -> str:
+    """The figures with what they are about (model, source, threshold), as JSON."""
+    return json.dumps({"schema": 1, **about, **metrics, "note": NOTE}, indent=2, ensure_ascii=False) + "\n"
+
+
+def as_html(metrics: dict[str, Any], about: dict[str, Any]) -> str:
+    """The same as one page that needs nothing else."""
+    facts = "".join(
+        f"<tr><th>{html.escape(str(k))}</th><td>{html.escape(str(v))}</td></tr>" for k, v in about.items()
+    )
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width"><title>batchgender report</title>'
+        "<style>body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:48rem;padding:0 1rem}"
+        "th{text-align:left;padding-right:1rem;vertical-align:top}td{overflow-wrap:anywhere}"
+        "pre{background:#f4f4f4;padding:1rem;overflow-x:auto}</style>"
+        f"<h1>batchgender report</h1><table>{facts}</table>"
+        f"<pre>{html.escape(as_text(metrics))}</pre><p>{html.escape(NOTE)}</p></html>\n"
+    )
+
+
+def report_text(metrics: dict[str, Any], about: dict[str, Any], path: str) -> str:
+    """The report in the format that the ending of `path` asks for: .html, else JSON."""
+    return as_html(metrics, about) if path.endswith(".html") else as_json(metrics, about)
