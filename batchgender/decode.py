@@ -23,12 +23,16 @@ _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 
 def read_photo(file: str, size: int) -> NDArray[np.uint8]:
     """Read a photo file to uint8 [size, size, 3] RGB, upright; raises UnreadablePhoto."""
+    return resize(decode(read_bytes(file)), size)
+
+
+def read_bytes(file: str) -> bytes:
+    """Read a file whole; raises UnreadablePhoto."""
     try:
         with open(file, "rb") as stream:
-            data = stream.read()
+            return stream.read()
     except OSError as error:
         raise UnreadablePhoto(f"can't read the file: {os_reason(error)}") from None
-    return resize(decode(data), size)
 
 
 def decode(data: bytes) -> NDArray[np.uint8]:

@@ -1,0 +1,1 @@
+"""Training: imports torch, and is imported by nothing that `classify` runs."""

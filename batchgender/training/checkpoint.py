@@ -1,0 +1,87 @@
+"""Checkpoints: weights and plain data only, written whole or not at all."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from batchgender.errors import UserError, os_reason
+from batchgender.training.models import Deployed, build
+from batchgender.training.recipe import Recipe
+
+_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training run at the end of an epoch; `optimizer` is empty where the run can't go on from it."""
+
+    weights: dict[str, Tensor]
+    classes: list[str]
+    recipe: Recipe
+    epoch: int
+    source: str
+    fingerprint: str
+    history: list[dict[str, Any]]
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    temperature: float = 1.0
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    def network(self) -> nn.Module:
+        """The network with these weights, in evaluation mode, on the CPU."""
+        network = build(self.recipe.architecture, len(self.classes))
+        try:
+            network.load_state_dict(self.weights)
+        except RuntimeError:
+            raise UserError(
+                f"the weights are not those of {self.recipe.architecture} with {len(self.classes)} classes"
+            ) from None
+        return network.eval()
+
+    def deployed(self) -> Deployed:
+        """The module that a model file holds, in evaluation mode."""
+        recipe = self.recipe
+        module = Deployed(self.network(), recipe.input_size, recipe.mean, recipe.std, self.temperature)
+        return module.eval()
+
+
+def save(checkpoint: Checkpoint, path: Path) -> None:
+    """Write a checkpoint atomically; raises UserError, with the file of before kept, where it can't be."""
+    data = {**vars(checkpoint), "schema": _SCHEMA, "recipe": checkpoint.recipe.as_dict()}
+    part = path.with_name(path.name + ".part")
+    try:
+        with open(part, "wb") as stream:
+            torch.save(data, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(part, path)
+    except (OSError, RuntimeError) as error:
+        part.unlink(missing_ok=True)
+        # torch reports a full disk as a RuntimeError that came from the OSError.
+        cause = error if isinstance(error, OSError) else error.__context__
+        reason = os_reason(cause) if isinstance(cause, OSError) else str(error).splitlines()[0]
+        kept = f"; the one of the epoch before is kept: {path}" if path.exists() else ""
+        raise UserError(f"{path}: can't write the checkpoint ({reason}){kept}") from None
+
+
+def load(path: str | Path) -> Checkpoint:
+    """Read a checkpoint; raises UserError where it is missing, damaged, or none of ours. Runs no code from it."""
+    try:
+        data = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such checkpoint; train one with `batchgender train`") from None
+    except OSError as error:
+        raise UserError(f"{path}: can't read ({os_reason(error)})") from None
+    except Exception:  # Damaged archives raise whatever the unpickler meets.
+        raise UserError(f"{path}: damaged, cut short, or no checkpoint of batchgender") from None
+    if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
+        raise UserError(f"{path}: no checkpoint of batchgender (weights alone don't name their classes)")
+    if data.pop("schema") > _SCHEMA:
+        raise UserError(f"{path}: written by a newer batchgender; upgrade this one")
+    try:
+        return Checkpoint(**{**data, "recipe": Recipe.from_dict(data["recipe"])})
+    except (TypeError, KeyError):
+        raise UserError(f"{path}: a checkpoint of batchgender with parts missing; train again") from None

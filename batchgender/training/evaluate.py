@@ -1,0 +1,40 @@
+"""A model's figures on labelled photos: the same rows and the same report as `classify` gives."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from batchgender.errors import UserError
+from batchgender.report import Report
+from batchgender.results import Row, make_row
+from batchgender.training.data import Batches, LabelledPhotos, Log
+
+# uint8 [B, H, W, 3] RGB to float32 [B, classes].
+Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+def evaluate(
+    predict: Predict, classes: list[str], photos: LabelledPhotos, size: int, log: Log, batch_size: int = 32
+) -> Report:
+    """Predict every photo and count; raises UserError where the photos have a class that the model has not."""
+    strange = sorted(set(photos.classes) - set(classes))
+    if strange:
+        raise UserError(
+            f"the photos have classes that the model does not know: {', '.join(strange)}"
+            f" (it knows {', '.join(classes)})"
+        )
+    if not len(photos):
+        raise UserError("the split has no photos")
+    report = Report(classes)
+    batches = Batches(photos, size, batch_size, log)
+    with tqdm(total=len(photos), desc="evaluate", unit=" images", disable=None, leave=False) as bar:
+        for images, labels, indices in batches(range(len(photos))):
+            for share, label, index in zip(predict(images), labels, indices, strict=True):
+                report.add(make_row(photos.names[index], share, classes, photos.classes[label]))
+            bar.update(len(indices))
+    labels_by_name = dict(zip(photos.names, photos.labels, strict=True))
+    for name, error in batches.unreadable.items():
+        report.add(Row(name, label=photos.classes[labels_by_name[name]], error=error))
+    return report
