@@ -1,0 +1,1 @@
+"""Exports: ONNX, TorchScript and torch.export, checked against the network."""

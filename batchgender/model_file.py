@@ -1,0 +1,202 @@
+"""The model file's contract: its metadata, and an onnxruntime session over it."""
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from batchgender.errors import UserError, os_reason
+from batchgender.labels import canonical_name
+
+METADATA_KEY = "batchgender"
+EXTRA_FILE = "batchgender.json"
+SCHEMA = 1
+DEFAULT_MODEL = Path("exports/batchgender.onnx")
+_FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model file says of itself; `mean` and `std` are over RGB in 0..1, `input_size` is in pixels."""
+
+    classes: list[str]
+    input_size: int
+    mean: list[float]
+    std: list[float]
+    temperature: float = 1.0
+    architecture: str = ""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    dataset: str = ""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    precision: str = "float32"
+    created: str = ""
+    package_version: str = ""
+    license: str = ""
+
+    def to_json(self) -> str:
+        """The metadata as a model file holds it."""
+        return json.dumps({"schema": SCHEMA, **asdict(self)}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str, file: str) -> "ModelInfo":
+        """Read the metadata of `file`; raises UserError where it is damaged or of a newer schema."""
+        try:
+            data = json.loads(text)
+            if int(data.get("schema", 0)) > SCHEMA:
+                raise UserError(f"{file}: written by a newer batchgender; upgrade this one")
+            known = {key: value for key, value in data.items() if key in cls.__dataclass_fields__}
+            return cls(**known)
+        except (ValueError, TypeError, AttributeError):
+            raise UserError(f"{file}: its batchgender metadata is damaged; export the model again") from None
+
+
+class Model:
+    """An open model: `predict` turns uint8 [B, H, W, 3] RGB into float32 [B, classes] probabilities.
+
+    Made by `open_model`. Safe to call from several threads, each of which computes on one core.
+    """
+
+    def __init__(self, file: str, session: ort.InferenceSession, info: ModelInfo, foreign: bool) -> None:
+        self.file, self.info, self.foreign = file, info, foreign
+        self._session = session
+        given = session.get_inputs()[0]
+        self._input, self._dtype = given.name, _FLOATS.get(given.type)
+        self._channels_first = foreign and given.shape[1] == 3
+        self._batch = given.shape[0] if isinstance(given.shape[0], int) else None
+        self._mean = np.float32(255) * np.array(info.mean, np.float32)
+        self._std = np.float32(255) * np.array(info.std, np.float32)
+
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities float32 [B, classes] of uint8 [B, H, W, 3] RGB images; foreign models want their own size."""
+        return self._foreign(images) if self.foreign else self._run(["probabilities"], images)
+
+    def digest(self) -> str:
+        """SHA-256 of the file, in hex."""
+        with open(self.file, "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+    def describe(self) -> dict[str, Any]:
+        """Inputs and outputs, by name, with their types and shapes."""
+        sides = {"inputs": self._session.get_inputs(), "outputs": self._session.get_outputs()}
+        return {side: {v.name: f"{v.type} {v.shape}" for v in values} for side, values in sides.items()}
+
+    def _run(self, outputs: list[str] | None, pixels: NDArray[Any]) -> NDArray[Any]:
+        try:
+            return self._session.run(outputs, {self._input: pixels})[0]
+        except Exception as error:  # onnxruntime's exceptions have no common base.
+            raise UserError(f"{self.file}: the model failed ({_first_line(error)})") from None
+
+    def _foreign(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        pixels = ((images - self._mean) / self._std).astype(self._dtype)
+        if self._channels_first:
+            pixels = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+        size = self._batch or len(pixels)
+        scores = []
+        for at in range(0, len(pixels), size):
+            chunk = pixels[at : at + size]
+            # A file exported for a fixed batch takes no other; the rows added are cut off again.
+            padded = np.concatenate([chunk, np.repeat(chunk[-1:], size - len(chunk), 0)])
+            scores.append(self._run(None, padded)[: len(chunk)])
+        found = np.concatenate(scores).astype(np.float32)
+        if found.ndim != 2 or found.shape[1] != len(self.info.classes):
+            shape = list(found.shape[1:])
+            raise UserError(
+                f"{self.file}: gives {shape} values a photo for {len(self.info.classes)} classes; check --classes"
+            )
+        if (found >= 0).all() and np.allclose(found.sum(1), 1, atol=1e-3):
+            return found
+        powers = np.exp(found - found.max(1, keepdims=True))
+        return powers / powers.sum(1, keepdims=True)
+
+
+def open_model(
+    file: str | os.PathLike[str] | None = None,
+    classes: Sequence[str] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> Model:
+    """Open an ONNX model file; with none given, `exports/batchgender.onnx`.
+
+    Our own files describe themselves; a foreign classifier (float input, channels first or last) needs
+    `classes`, `mean` and `std`. Raises UserError where the file is missing, damaged or no image classifier.
+    """
+    name = str(default_model() if file is None else file)
+    session = _session(name)
+    shape, dtype = session.get_inputs()[0].shape, session.get_inputs()[0].type
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is not None:
+        if classes or mean or std:
+            raise UserError(f"{name}: describes itself; leave --classes, --mean and --std out")
+        outputs = {value.name for value in session.get_outputs()}
+        if len(shape) != 4 or dtype != "tensor(uint8)" or "probabilities" not in outputs:
+            raise UserError(f"{name}: says it is batchgender's but has other inputs or outputs; export it again")
+        return Model(name, session, ModelInfo.from_json(text, name), foreign=False)
+    if len(session.get_inputs()) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]) or dtype not in _FLOATS:
+        raise UserError(
+            f"{name}: no image classifier: wants one float input of three channels, has {dtype} {list(shape)}"
+        )
+    given = {"--classes": classes, "--mean": mean, "--std": std}
+    if missing := [option for option, value in given.items() if not value]:
+        raise UserError(f"{name}: not from batchgender and does not describe itself; give {', '.join(missing)} too")
+    assert classes and mean and std
+    sides = shape[2:] if shape[1] == 3 else shape[1:3]
+    size = next((side for side in sides if isinstance(side, int)), 224)
+    names = [canonical_name(name) for name in classes]
+    return Model(name, session, ModelInfo(names, size, list(mean), list(std)), foreign=True)
+
+
+def default_model() -> Path:
+    """The model that is taken where none is named; raises UserError where there is none."""
+    if DEFAULT_MODEL.is_file():
+        return DEFAULT_MODEL
+    raise UserError(
+        f"no model: {DEFAULT_MODEL} is not there; train and export one"
+        " (`batchgender train`, `batchgender export --format onnx`) or name one with --model"
+    )
+
+
+def read_extra(file: str) -> ModelInfo | None:
+    """The metadata of a TorchScript or torch.export file, read without torch; None where it has none."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            found = [name for name in archive.namelist() if name.endswith(f"extra/{EXTRA_FILE}")]
+            return ModelInfo.from_json(archive.read(found[0]).decode("utf-8"), file) if found else None
+    except (OSError, zipfile.BadZipFile, UnicodeDecodeError):
+        return None
+
+
+def _session(name: str) -> ort.InferenceSession:
+    try:
+        with open(name, "rb") as stream:
+            if not stream.read(1):
+                raise UserError(f"{name}: an empty file, no model")
+    except FileNotFoundError:
+        raise UserError(f"{name}: no such model file; check --model, or make one with `batchgender export`") from None
+    except OSError as error:
+        raise UserError(f"{name}: can't read the model ({os_reason(error)})") from None
+    options = ort.SessionOptions()
+    # One core a call: classify's workers call side by side, which keeps all cores busier than threads inside one.
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        session = ort.InferenceSession(name, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions have no common base.
+        raise UserError(
+            f"{name}: damaged, cut short, or no ONNX model that onnxruntime can run ({_first_line(error)})"
+        ) from None
+    if not session.get_inputs():
+        raise UserError(f"{name}: no image classifier: it has no input")
+    return session
+
+
+def _first_line(error: Exception) -> str:
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line.removeprefix("[ONNXRuntimeError] : ")[:200]
