@@ -1,9 +1,9 @@
 """Folders of face photos in, a CSV with Female or Male, confidence and accuracy out.
 
-    from batchgender import load_classifier
+from batchgender import load_classifier
 
-    for row in load_classifier("exports/batchgender.onnx").classify("photos"):
-        print(row.path, row.prediction, row.confidence)
+for row in load_classifier("exports/batchgender.onnx").classify("photos"):
+    print(row.path, row.prediction, row.confidence)
 """
 
 from typing import TYPE_CHECKING, Any

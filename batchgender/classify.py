@@ -31,7 +31,10 @@ class Classifier:
         return self.model.info
 
     def classify(
-        self, *photos: str | os.PathLike[str], threshold: float = 0.0, warn: Callable[[str], None] = lambda line: None
+        self,
+        *photos: str | os.PathLike[str],
+        threshold: float = 0.0,
+        warn: Callable[[str], None] = lambda line: None,
     ) -> Iterator[Row]:
         """Yield one row for each photo under these folders, files and patterns, in the order of their paths.
 

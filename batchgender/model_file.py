@@ -41,9 +41,13 @@ class ModelInfo:
     package_version: str = ""
     license: str = ""
 
+    def as_dict(self) -> dict[str, Any]:
+        """The metadata as plain data."""
+        return {"schema": SCHEMA, **asdict(self)}
+
     def to_json(self) -> str:
         """The metadata as a model file holds it."""
-        return json.dumps({"schema": SCHEMA, **asdict(self)}, ensure_ascii=False)
+        return json.dumps(self.as_dict(), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str, file: str) -> "ModelInfo":
@@ -82,11 +86,6 @@ class Model:
         """SHA-256 of the file, in hex."""
         with open(self.file, "rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
-
-    def describe(self) -> dict[str, Any]:
-        """Inputs and outputs, by name, with their types and shapes."""
-        sides = {"inputs": self._session.get_inputs(), "outputs": self._session.get_outputs()}
-        return {side: {v.name: f"{v.type} {v.shape}" for v in values} for side, values in sides.items()}
 
     def _run(self, outputs: list[str] | None, pixels: NDArray[Any]) -> NDArray[Any]:
         try:
@@ -131,14 +130,14 @@ def open_model(
     name = str(default_model() if file is None else file)
     session = _session(name)
     shape, dtype = session.get_inputs()[0].shape, session.get_inputs()[0].type
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    if text is not None:
+    info = _info(session, name)
+    if info:
         if classes or mean or std:
             raise UserError(f"{name}: describes itself; leave --classes, --mean and --std out")
         outputs = {value.name for value in session.get_outputs()}
         if len(shape) != 4 or dtype != "tensor(uint8)" or "probabilities" not in outputs:
             raise UserError(f"{name}: says it is batchgender's but has other inputs or outputs; export it again")
-        return Model(name, session, ModelInfo.from_json(text, name), foreign=False)
+        return Model(name, session, info, foreign=False)
     if len(session.get_inputs()) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]) or dtype not in _FLOATS:
         raise UserError(
             f"{name}: no image classifier: wants one float input of three channels, has {dtype} {list(shape)}"
@@ -163,6 +162,15 @@ def default_model() -> Path:
     )
 
 
+def describe_onnx(file: str) -> dict[str, Any]:
+    """Inputs and outputs of an ONNX file with their types and shapes, and its metadata, None where foreign."""
+    session = _session(file)
+    info = _info(session, file)
+    sides = {"inputs": session.get_inputs(), "outputs": session.get_outputs()}
+    named = {side: {v.name: f"{v.type} {v.shape}" for v in values} for side, values in sides.items()}
+    return {**named, METADATA_KEY: info.as_dict() if info else None}
+
+
 def read_extra(file: str) -> ModelInfo | None:
     """The metadata of a TorchScript or torch.export file, read without torch; None where it has none."""
     try:
@@ -171,6 +179,11 @@ def read_extra(file: str) -> ModelInfo | None:
             return ModelInfo.from_json(archive.read(found[0]).decode("utf-8"), file) if found else None
     except (OSError, zipfile.BadZipFile, UnicodeDecodeError):
         return None
+
+
+def _info(session: ort.InferenceSession, name: str) -> ModelInfo | None:
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    return None if text is None else ModelInfo.from_json(text, name)
 
 
 def _session(name: str) -> ort.InferenceSession:

@@ -10,7 +10,26 @@ from pathlib import Path
 from batchgender.errors import UserError, os_reason
 
 EXTENSIONS = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .tif .tiff .gif .avif .jp2 .pbm .pgm .ppm .heic .heif".split()
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".webp",
+        ".bmp",
+        ".dib",
+        ".tif",
+        ".tiff",
+        ".gif",
+        ".avif",
+        ".jp2",
+        ".pbm",
+        ".pgm",
+        ".ppm",
+        ".heic",
+        ".heif",
+    ]
 )
 
 
@@ -37,7 +56,8 @@ class PhotoFinder:
     """
 
     def __init__(self, inputs: Sequence[str], warn: Callable[[str], None]) -> None:
-        self.warn = warn
+        self._warn = warn
+        self._warned: set[str] = set()
         self.skipped: Counter[str] = Counter()
         self.unlistable = 0
         self.sources = _sources(inputs)
@@ -54,19 +74,25 @@ class PhotoFinder:
             prefix = "" if alone else source.rstrip("/" + os.sep) + "/"
             yield from self._walk(source, prefix, os.path.basename(os.path.abspath(source)), ())
 
+    def _warn_once(self, line: str) -> None:
+        """Pass a warning on, the first time: a finder is walked twice, to count and to classify."""
+        if line not in self._warned:
+            self._warned.add(line)
+            self._warn(line)
+
     def _walk(self, folder: str, prefix: str, root: str, above: tuple[tuple[int, int], ...]) -> Iterator[Photo]:
         try:
             status = os.stat(folder)
             here = (status.st_dev, status.st_ino)
             if here in above:
-                self.warn(f"{printable(folder)}: a link back to a folder above it, not followed")
+                self._warn_once(f"{printable(folder)}: a link back to a folder above it, not followed")
                 return
             with os.scandir(folder) as found:
                 # A folder sorts as its name and "/", so that this order is the order of the whole paths.
                 entries = sorted((entry.name + "/" if entry.is_dir() else entry.name) for entry in found)
         except OSError as error:
             self.unlistable += 1
-            self.warn(f"{printable(folder)}: can't list this folder ({os_reason(error)}), its photos are missing")
+            self._warn_once(f"{printable(folder)}: can't list this folder ({os_reason(error)}), its photos are missing")
             return
         for name in entries:
             if name.startswith("."):

@@ -3,11 +3,14 @@
 import html
 import json
 import math
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from batchgender.errors import UserError, os_reason
 from batchgender.results import UNSURE, Row
 
 NOTE = (
@@ -107,7 +110,11 @@ class Report:
             "auroc": self._auroc(),
             "ece": self._ece(),
             "coverage": [
-                {"threshold": t, "coverage": _share(int(n), self.evaluated), "accuracy": _share(int(right), int(n))}
+                {
+                    "threshold": t,
+                    "coverage": _share(int(n), self.evaluated),
+                    "accuracy": _share(int(right), int(n)),
+                }
                 for t, (n, right) in zip(_THRESHOLDS, self._covered, strict=True)
             ],
         }
@@ -203,9 +210,7 @@ def as_json(metrics: dict[str, Any], about: dict[str, Any]) -> str:
 
 def as_html(metrics: dict[str, Any], about: dict[str, Any]) -> str:
     """The same as one page that needs nothing else."""
-    facts = "".join(
-        f"<tr><th>{html.escape(str(k))}</th><td>{html.escape(str(v))}</td></tr>" for k, v in about.items()
-    )
+    facts = "".join(f"<tr><th>{html.escape(str(k))}</th><td>{html.escape(str(v))}</td></tr>" for k, v in about.items())
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width"><title>batchgender report</title>'
@@ -217,6 +222,21 @@ def as_html(metrics: dict[str, Any], about: dict[str, Any]) -> str:
     )
 
 
-def report_text(metrics: dict[str, Any], about: dict[str, Any], path: str) -> str:
-    """The report in the format that the ending of `path` asks for: .html, else JSON."""
-    return as_html(metrics, about) if path.endswith(".html") else as_json(metrics, about)
+def check_report(file: str) -> None:
+    """Raise UserError where a report of this name can't be made, before any work is done."""
+    if not file.endswith((".json", ".html")):
+        raise UserError(f"{file}: unknown report format; end the name in .json or .html")
+    if not Path(file).parent.is_dir():
+        raise UserError(f"{Path(file).parent}: no such folder; make it first or choose another --report")
+
+
+def write_report(file: str, metrics: dict[str, Any], about: dict[str, Any]) -> None:
+    """Write the report, whole or not at all, as HTML where the name ends in .html, else as JSON."""
+    text = as_html(metrics, about) if file.endswith(".html") else as_json(metrics, about)
+    part = Path(file + ".part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UserError(f"{file}: can't write the report ({os_reason(error)}); all else is written") from None

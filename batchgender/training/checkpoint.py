@@ -2,13 +2,16 @@
 
 import os
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from batchgender import __version__
 from batchgender.errors import UserError, os_reason
+from batchgender.model_file import ModelInfo
 from batchgender.training.models import Deployed, build
 from batchgender.training.recipe import Recipe
 
@@ -46,6 +49,25 @@ class Checkpoint:
         recipe = self.recipe
         module = Deployed(self.network(), recipe.input_size, recipe.mean, recipe.std, self.temperature)
         return module.eval()
+
+    def info(self) -> ModelInfo:
+        """What a model file made of this checkpoint says of itself."""
+        counts = ("accuracy", "labelled", "unreadable", "classes")
+        return ModelInfo(
+            classes=self.classes,
+            input_size=self.recipe.input_size,
+            mean=list(self.recipe.mean),
+            std=list(self.recipe.std),
+            temperature=self.temperature,
+            architecture=self.recipe.architecture,
+            recipe=self.recipe.as_dict(),
+            # A folder's place on this machine is nobody's business; a Hub id stays whole.
+            dataset=Path(self.source).name if Path(self.source).exists() else self.source,
+            metrics={key: self.metrics[key] for key in counts if key in self.metrics},
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            package_version=__version__,
+            license="weights: the terms of the photos they were trained on; code: MIT",
+        )
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -13,6 +14,18 @@ from batchgender.training.data import Batches, LabelledPhotos, Log
 
 # uint8 [B, H, W, 3] RGB to float32 [B, classes].
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+# What a model file holds: uint8 [B, H, W, 3] to (probabilities, logits) [B, classes].
+Module = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+
+
+def predictor(module: Module, device: torch.device | None = None) -> Predict:
+    """Turn a module over tensors on `device` (by default the CPU) into a function over arrays."""
+
+    def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return module(torch.from_numpy(images).to(device))[0].cpu().numpy()
+
+    return predict
 
 
 def evaluate(

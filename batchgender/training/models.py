@@ -101,7 +101,11 @@ class Deployed(nn.Module):
         """Pixels to (probabilities, logits)."""
         pixels = image.permute(0, 3, 1, 2).float()
         pixels = F.interpolate(
-            pixels, size=(self.input_size, self.input_size), mode="bilinear", antialias=True, align_corners=False
+            pixels,
+            size=(self.input_size, self.input_size),
+            mode="bilinear",
+            antialias=True,
+            align_corners=False,
         )
         logits = self.network((pixels - self.normalize.mean) / self.normalize.std)
         return torch.softmax(logits / self.temperature, 1), logits

@@ -31,5 +31,5 @@ class Recipe:
         unknown = sorted(set(data) - set(cls.__dataclass_fields__))
         if unknown:
             raise UserError(f"the recipe has keys that this version does not know: {', '.join(unknown)}")
-        lists = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+        lists: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
         return cls(**lists)

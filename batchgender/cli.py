@@ -1,0 +1,284 @@
+"""The command line: parses, calls, prints."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+
+from batchgender import __version__
+from batchgender.errors import UserError
+
+_GO_ON = {
+    "classify": "; the rows so far are kept, go on with --resume",
+    "train": "; the last whole epoch is kept, go on with --resume",
+}
+
+
+class _Group(click.Group):
+    """Commands in the order of the work; what a user can cause ends in one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            raise click.ClickException(str(error).replace("\n", "\\n")) from None
+        except KeyboardInterrupt:
+            click.echo(f"interrupted{_GO_ON.get(ctx.invoked_subcommand or '', '')}", err=True)
+            ctx.exit(130)
+
+
+def _say(line: str) -> None:
+    """Print a notice to stderr, above a progress bar where there is one."""
+    from tqdm import tqdm
+
+    tqdm.write(line, file=sys.stderr)
+
+
+class _Numbers(click.ParamType):
+    """Three numbers, one a colour channel: 0.485,0.456,0.406."""
+
+    name = "R,G,B"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        try:
+            numbers = tuple(float(part) for part in value.split(","))
+        except ValueError:
+            numbers = ()
+        if len(numbers) != 3:
+            self.fail(f"{value!r} is not three numbers with commas between", param, ctx)
+        return numbers
+
+
+def _split_names(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
+    if value is None:
+        return None
+    names = [name.strip() for name in value.split(",")]
+    if len(names) < 2 or not all(names):
+        raise click.BadParameter("give at least two names with commas between", ctx, param)
+    return names
+
+
+def _foreign_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What an ONNX file that is not from batchgender does not say of itself."""
+    options: Iterable[Any] = (
+        click.option("--classes", metavar="A,B", callback=_split_names, help="Class names of a foreign model."),
+        click.option("--mean", type=_Numbers(), help="Mean that a foreign model wants, over 0..1."),
+        click.option("--std", type=_Numbers(), help="Deviation that a foreign model wants, over 0..1."),
+    )
+    for option in reversed(list(options)):
+        command = option(command)
+    return command
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__)
+def main() -> None:
+    """Folders of face photos in, a CSV with Female or Male, confidence and accuracy out.
+
+    \b
+    Example:
+      batchgender classify ./photos --out results.csv
+
+    It predicts how a photo's subject was labelled in the training data, not a person's identity.
+    """
+
+
+@main.command()
+@click.option(
+    "--data",
+    metavar="SRC",
+    help="Hub id, saved dataset, parquet folder, or folder SPLIT/CLASS/* or CLASS/*."
+    "  [default: myvision/gender-classification]",
+)
+@click.option("--arch", "architecture", type=click.Choice(["alexnet"]), help="The network.  [default: alexnet]")
+@click.option("--recipe", "name", type=click.Choice(["seed"]), help="How it is trained.  [default: seed]")
+@click.option("--epochs", type=click.IntRange(1), help="Times through the training photos.  [default: 8]")
+@click.option("--batch-size", type=click.IntRange(1), help="Photos a step.  [default: 32]")
+@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Adam's learning rate.  [default: 1e-4]")
+@click.option("--seed", type=click.IntRange(0), help="Of weights and photo order.  [default: 0]")
+@click.option("--device", type=click.Choice(["auto", "cuda", "mps", "cpu"]), default="auto", show_default=True)
+@click.option("--out", metavar="FOLDER", help="Where the run goes.  [default: runs/ARCH-RECIPE, numbered when taken]")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out, else with the newest in runs/.")
+def train(data: str | None, device: str, out: str | None, resume: bool, **options: Any) -> None:
+    """Train the model, and report its accuracy on the test split.
+
+    \b
+    Examples:
+      batchgender train
+      batchgender train --data ./photos --epochs 20
+      batchgender train --resume
+    """
+    from batchgender.report import NOTE, as_text
+    from batchgender.training.loop import train as start
+    from batchgender.training.runs import new_run, resumed_run
+
+    given = {key: value for key, value in options.items() if value is not None}
+    run = (resumed_run if resume else new_run)(given, data, out)
+    report = start(run.recipe, run.source, run.out, device, _say, resume)
+    click.echo(f"\ntest split, {run.out / 'best.pt'}: {as_text(report.metrics())}\n\n{NOTE}")
+    _say(f"written: {run.out}/best.pt, last.pt, history.csv, history.png")
+
+
+@main.command()
+@click.argument("model")
+@click.option("--data", metavar="SRC", help="As for train.  [default: myvision/gender-classification]")
+@click.option("--split", type=click.Choice(["test", "val", "train", "all"]), default="test", show_default=True)
+@click.option("--report", "report_file", metavar="FILE", help="Write the report too: .json or .html.")
+@_foreign_options
+def evaluate(
+    model: str,
+    data: str | None,
+    split: str,
+    report_file: str | None,
+    classes: list[str] | None,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+) -> None:
+    """Measure MODEL, a checkpoint or an exported file, on labelled photos.
+
+    \b
+    Examples:
+      batchgender evaluate runs/alexnet-seed/best.pt
+      batchgender evaluate exports/batchgender.onnx --data ./photos --report report.json
+    """
+    from batchgender.export.load import open_any
+    from batchgender.report import NOTE, as_text, check_report, write_report
+    from batchgender.training.data import DEFAULT_SOURCE, load_split
+    from batchgender.training.evaluate import evaluate as measure
+
+    if report_file:
+        check_report(report_file)
+    predict, info = open_any(model, classes, mean, std)
+    source = data or DEFAULT_SOURCE
+    photos = load_split(source, split, _say)
+    metrics = measure(predict, info.classes, photos, info.input_size, _say).metrics()
+    click.echo(f"{as_text(metrics)}\n\n{NOTE}")
+    if report_file:
+        write_report(report_file, metrics, {"model": model, "photos_from": [source], "split": split})
+        _say(f"written: {report_file}")
+
+
+@main.command()
+@click.argument("checkpoint", required=False)
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(["onnx", "torchscript", "pt2"]),
+    multiple=True,
+    required=True,
+    help="May be given several times.",
+)
+@click.option("--out", metavar="FOLDER", default="exports", show_default=True, help="Or a file, for one format.")
+@click.option("--data", metavar="SRC", help="Photos to check the files on.  [default: the test photos of the training]")
+def export(checkpoint: str | None, formats: tuple[str, ...], out: str, data: str | None) -> None:
+    """Write CHECKPOINT (the newest in runs/) as model files, each checked against PyTorch.
+
+    \b
+    Examples:
+      batchgender export --format onnx
+      batchgender export runs/alexnet-seed/best.pt --format onnx --format torchscript
+    """
+    from batchgender.export.run import export as write
+    from batchgender.training.runs import newest
+
+    chosen = checkpoint or str(newest("best.pt", "train first, or name a checkpoint"))
+    _say(f"checkpoint: {chosen}")
+    if "torchscript" in formats:
+        _say("TorchScript is deprecated in PyTorch; --format pt2 is its successor")
+    write(chosen, formats, out, data, _say)
+
+
+@main.command()
+@click.argument("photos", nargs=-1, required=True)
+@click.option("--out", required=True, metavar="FILE", help=".csv, .jsonl or .parquet; - streams CSV to stdout.")
+@click.option("--model", metavar="FILE", help="ONNX model.  [default: exports/batchgender.onnx]")
+@click.option(
+    "--report",
+    "report_file",
+    metavar="FILE",
+    help=".json or .html.  [default: NAME.report.json beside --out]",
+)
+@click.option("--threshold", type=click.FloatRange(0, 1), default=0.0, help="Unsure below this confidence.")
+@click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+@click.option("--overwrite", is_flag=True, help="Replace results that are there.")
+@click.option("--strict", is_flag=True, help="Exit with 3 where a photo could not be read.")
+@_foreign_options
+@click.pass_context
+def classify(
+    ctx: click.Context,
+    photos: tuple[str, ...],
+    out: str,
+    model: str | None,
+    report_file: str | None,
+    threshold: float,
+    resume: bool,
+    overwrite: bool,
+    strict: bool,
+    classes: list[str] | None,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+) -> None:
+    """Classify PHOTOS (folders, files, patterns) into a CSV, one row a photo.
+
+    Where the folders carry the labels (female/, male/), the accuracy report is printed and written too.
+
+    \b
+    Examples:
+      batchgender classify ./photos --out results.csv
+      batchgender classify ./photos --out results.csv --threshold 0.9
+      batchgender classify ./photos --out results.csv --model other.onnx \\
+        --classes female,male --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
+    """
+    from batchgender.classify import load_classifier
+    from batchgender.report import NOTE, as_text
+    from batchgender.run import run
+
+    if resume and overwrite:
+        raise click.UsageError("--resume and --overwrite exclude each other")
+    streaming = out == "-"
+    if streaming and (resume or overwrite):
+        raise click.UsageError("--out - can't be resumed or overwritten")
+    classifier = load_classifier(model, classes, mean, std)
+    _say(f"model: {classifier.model.file}")
+    finished = run(
+        classifier,
+        photos,
+        sys.stdout if streaming else out,
+        _say,
+        threshold=threshold,
+        report_file=report_file,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    report = finished.report
+    if report.labelled:
+        click.echo(f"{as_text(report.metrics())}\n\n{NOTE}", err=streaming)
+    written = [name for name in (None if streaming else out, finished.report_file) if name]
+    if written:
+        _say(f"written: {', '.join(written)}")
+    if finished.skipped:
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(finished.skipped.items()))
+        _say(f"left out as no photos: {kinds}")
+    if report.unreadable:
+        _say(f"{report.unreadable:,} of {report.photos:,} photos could not be read: see the column error")
+    if strict and (report.unreadable or finished.unlistable):
+        ctx.exit(3)
+
+
+@main.command()
+@click.argument("model")
+def inspect(model: str) -> None:
+    """Print what MODEL, a model file or a checkpoint, says of itself, as JSON.
+
+    \b
+    Example:
+      batchgender inspect exports/batchgender.onnx
+    """
+    from batchgender.inspection import describe
+
+    click.echo(json.dumps(describe(model), indent=2, ensure_ascii=False))

@@ -1,0 +1,34 @@
+"""Any model file or checkpoint, opened for evaluation: the same figures whatever the format."""
+
+from collections.abc import Sequence
+
+import torch
+
+from batchgender.errors import UserError
+from batchgender.model_file import ModelInfo, open_model, read_extra
+from batchgender.training import checkpoint as checkpoints
+from batchgender.training.evaluate import Predict, predictor
+
+
+def open_any(
+    file: str,
+    classes: Sequence[str] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> tuple[Predict, ModelInfo]:
+    """Open a checkpoint or an exported model (.onnx, TorchScript .pt, .pt2); raises UserError where it is none.
+
+    `classes`, `mean` and `std` are for an ONNX file that is not from batchgender.
+    """
+    if file.endswith(".onnx"):
+        model = open_model(file, classes, mean, std)
+        return model.predict, model.info
+    info = read_extra(file)
+    if info is None:
+        checkpoint = checkpoints.load(file)
+        return predictor(checkpoint.deployed()), checkpoint.info()
+    try:
+        module = torch.export.load(file).module() if file.endswith(".pt2") else torch.jit.load(file, map_location="cpu")
+    except Exception as error:  # Damaged archives raise whatever the loader meets.
+        raise UserError(f"{file}: damaged or cut short ({str(error).splitlines()[0]})") from None
+    return predictor(module), info

@@ -1,0 +1,106 @@
+"""One run of `classify`: photos in, results file and report out, resumable in between."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from tqdm import tqdm
+
+from batchgender.classify import Classifier
+from batchgender.errors import UserError, os_reason
+from batchgender.photos import PhotoFinder
+from batchgender.report import Report, check_report, write_report
+from batchgender.results import ResultsFile, Row, write_csv
+
+# Rows are on disk this often, so that a kill costs little.
+_ROWS_A_WRITE = 32
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run leaves to say: the counts, and where the report is, None where no photo had a label."""
+
+    report: Report
+    report_file: str | None
+    skipped: dict[str, int]
+    unlistable: int
+
+
+def run(
+    classifier: Classifier,
+    inputs: Sequence[str],
+    out: str | IO[str],
+    warn: Callable[[str], None],
+    threshold: float = 0.0,
+    report_file: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Finished:
+    """Classify every photo under `inputs` into `out`, a file's name or an open text stream for CSV.
+
+    Where photos carry labels the report goes to `report_file`, by default `NAME.report.json` beside `out`.
+    Raises UserError; what was written until then is kept in `OUT.part`.
+    """
+    finder = PhotoFinder(inputs, warn)
+    classes = classifier.info.classes
+    report = Report(classes)
+    if isinstance(out, str):
+        report_file = report_file or str(Path(out).with_suffix(".report.json"))
+    if report_file:
+        check_report(report_file)
+    count = _count(finder, inputs)
+    about = {"model": classifier.model.file, "photos_from": list(inputs), "threshold": threshold}
+    if isinstance(out, str):
+        settings = {
+            **about,
+            "model": classifier.model.digest(),
+            "photos_from": [os.path.abspath(i) for i in inputs],
+        }
+        results = ResultsFile(out, classes, settings, resume, overwrite)
+        try:
+            photos = iter(finder)
+            for row in results.done(photo.path for photo in photos):
+                report.add(row)
+            rows = _watched(classifier.rows(photos, threshold), report, count)
+            while group := list(islice(rows, _ROWS_A_WRITE)):
+                results.write(group)
+            results.finish()
+        finally:
+            results.close()
+    else:
+        _stream(_watched(classifier.rows(finder, threshold), report, count), classes, out)
+    if not report.labelled:
+        report_file = None
+    if report_file:
+        write_report(report_file, report.metrics(), about)
+    return Finished(report, report_file, dict(finder.skipped), finder.unlistable)
+
+
+def _stream(rows: Iterator[Row], classes: Sequence[str], stream: IO[str]) -> None:
+    try:
+        write_csv(rows, classes, stream)
+    except BrokenPipeError:
+        raise  # The reader has enough (`| head`); Click ends the program quietly.
+    except OSError as error:
+        raise UserError(f"can't write the rows ({os_reason(error)})") from None
+
+
+def _count(finder: PhotoFinder, inputs: Sequence[str]) -> int:
+    count = sum(1 for _ in finder)
+    if not count:
+        others = sum(finder.skipped.values())
+        beside = f", only {others:,} other files" if others else ""
+        raise UserError(f"no photos found in {', '.join(inputs)}{beside}; photos end in .jpg, .png, .webp and the like")
+    return count
+
+
+def _watched(rows: Iterable[Row], report: Report, count: int) -> Iterator[Row]:
+    """Pass rows on, counting them in the report and on a progress bar."""
+    with tqdm(total=count, initial=report.photos, desc="classify", unit=" images", disable=None) as bar:
+        for row in rows:
+            report.add(row)
+            bar.update()
+            yield row
