@@ -139,7 +139,7 @@ def evaluate(
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
 ) -> None:
-    """Measure MODEL, a checkpoint or an exported file, on labelled photos.
+    """Measure a checkpoint or model file on labelled photos.
 
     \b
     Examples:
@@ -176,7 +176,9 @@ def evaluate(
 @click.option("--out", metavar="FOLDER", default="exports", show_default=True, help="Or a file, for one format.")
 @click.option("--data", metavar="SRC", help="Photos to check the files on.  [default: the test photos of the training]")
 def export(checkpoint: str | None, formats: tuple[str, ...], out: str, data: str | None) -> None:
-    """Write CHECKPOINT (the newest in runs/) as model files, each checked against PyTorch.
+    """Write model files, checked against PyTorch.
+
+    CHECKPOINT is by default the newest best.pt in runs/.
 
     \b
     Examples:
@@ -223,7 +225,9 @@ def classify(
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
 ) -> None:
-    """Classify PHOTOS (folders, files, patterns) into a CSV, one row a photo.
+    """Classify photos into a CSV, one row a photo.
+
+    PHOTOS are folders, files and patterns, any number of them.
 
     Where the folders carry the labels (female/, male/), the accuracy report is printed and written too.
 
@@ -273,7 +277,7 @@ def classify(
 @main.command()
 @click.argument("model")
 def inspect(model: str) -> None:
-    """Print what MODEL, a model file or a checkpoint, says of itself, as JSON.
+    """Print what a model file says of itself, as JSON.
 
     \b
     Example:

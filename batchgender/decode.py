@@ -18,6 +18,7 @@ from batchgender.errors import UnreadablePhoto, os_reason  # noqa: E402
 # Each worker decodes its own photo; OpenCV's threads inside one photo would only fight over the cores.
 cv2.setNumThreads(1)
 
+_PNG_START = b"\x89PNG\r\n\x1a\n"
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 
 
@@ -48,8 +49,8 @@ def decode(data: bytes) -> NDArray[np.uint8]:
         raise UnreadablePhoto(
             f"claims {width} x {height} pixels, more than the limit of {PIXEL_LIMIT // 1_000_000} megapixels"
         )
-    if data[:2] == b"\xff\xd8" and data.find(b"\xff\xd9", max(data.find(b"\xff\xda"), 0)) < 0:
-        raise UnreadablePhoto("truncated JPEG: the file ends before the picture does")
+    if kind := _truncated(data):
+        raise UnreadablePhoto(f"truncated {kind}: the file ends before the picture does")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:
@@ -77,9 +78,18 @@ def resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR), np.uint8)
 
 
+def _truncated(data: bytes) -> str:
+    """The format's name where a JPEG or PNG lacks its end mark: OpenCV fills up the one, prints about the other."""
+    if data[:2] == b"\xff\xd8" and data.find(b"\xff\xd9", max(data.find(b"\xff\xda"), 0)) < 0:
+        return "JPEG"
+    if data[:8] == _PNG_START and data.rfind(b"IEND") < 0:
+        return "PNG"
+    return ""
+
+
 def _claimed_size(data: bytes) -> tuple[int, int]:
     """Width and height that a PNG or JPEG claims; (0, 0) where others claim theirs, which OpenCV checks."""
-    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
+    if data[:8] == _PNG_START and len(data) >= 24:
         width, height = struct.unpack(">II", data[16:24])
         return width, height
     if data[:2] != b"\xff\xd8":

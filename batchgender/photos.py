@@ -9,28 +9,8 @@ from pathlib import Path
 
 from batchgender.errors import UserError, os_reason
 
-EXTENSIONS = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".webp",
-        ".bmp",
-        ".dib",
-        ".tif",
-        ".tiff",
-        ".gif",
-        ".avif",
-        ".jp2",
-        ".pbm",
-        ".pgm",
-        ".ppm",
-        ".heic",
-        ".heif",
-    ]
-)
+_ENDINGS = ".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .tif .tiff .gif .avif .jp2 .pbm .pgm .ppm .heic .heif"
+EXTENSIONS = frozenset(_ENDINGS.split())
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Any model file or checkpoint, opened for evaluation: the same figures whatever the format."""
 
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -28,7 +29,9 @@ def open_any(
         checkpoint = checkpoints.load(file)
         return predictor(checkpoint.deployed()), checkpoint.info()
     try:
-        module = torch.export.load(file).module() if file.endswith(".pt2") else torch.jit.load(file, map_location="cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TorchScript's deprecation is said once, by `export`.
+            module = torch.export.load(file).module() if file.endswith(".pt2") else torch.jit.load(file, "cpu")
     except Exception as error:  # Damaged archives raise whatever the loader meets.
         raise UserError(f"{file}: damaged or cut short ({str(error).splitlines()[0]})") from None
     return predictor(module), info
