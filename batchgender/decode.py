@@ -19,6 +19,10 @@ from batchgender.errors import UnreadablePhoto, os_reason  # noqa: E402
 cv2.setNumThreads(1)
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
+_JPEG_START = b"\xff\xd8"
+# SOF0 to SOF15 carry the size; C4, C8 and CC are tables, not frames.
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SCAN = frozenset({0xDA})
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 
 
@@ -80,8 +84,10 @@ def resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 def _truncated(data: bytes) -> str:
     """The format's name where a JPEG or PNG lacks its end mark: OpenCV fills up the one, prints about the other."""
-    if data[:2] == b"\xff\xd8" and data.find(b"\xff\xd9", max(data.find(b"\xff\xda"), 0)) < 0:
-        return "JPEG"
+    if data[:2] == _JPEG_START:
+        scan = _jpeg_marker(data, _SCAN)
+        if scan < 0 or data.find(b"\xff\xd9", scan) < 0:
+            return "JPEG"
     if data[:8] == _PNG_START and data.rfind(b"IEND") < 0:
         return "PNG"
     return ""
@@ -92,14 +98,21 @@ def _claimed_size(data: bytes) -> tuple[int, int]:
     if data[:8] == _PNG_START and len(data) >= 24:
         width, height = struct.unpack(">II", data[16:24])
         return width, height
-    if data[:2] != b"\xff\xd8":
-        return 0, 0
+    if data[:2] == _JPEG_START and (frame := _jpeg_marker(data, _FRAMES)) >= 0:
+        height, width = struct.unpack(">HH", data[frame + 5 : frame + 9])
+        return width, height
+    return 0, 0
+
+
+def _jpeg_marker(data: bytes, wanted: frozenset[int]) -> int:
+    """Where the first of these markers stands, the segments before it skipped (a thumbnail is in one); else -1."""
     at = 2
     while at + 9 < len(data) and data[at] == 0xFF:
         marker = data[at + 1]
-        # SOF0 to SOF15 carry the size; C4, C8 and CC are tables, not frames.
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
-            return width, height
-        at += 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
-    return 0, 0
+        if marker in wanted:
+            return at
+        if marker == 0xDA:
+            return -1
+        # 0xFF before a marker is padding.
+        at += 1 if marker == 0xFF else 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
+    return -1
