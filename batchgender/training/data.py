@@ -1,6 +1,7 @@
 """Where the labelled photos come from: the Hub, a saved dataset, parquet files, folders."""
 
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -214,6 +215,8 @@ def _from_hub(source: str, log: Log) -> dict[str, LabelledPhotos]:
     import datasets
 
     log(f"loading {source} from the Hugging Face Hub")
+    # Its retries are said line by line; what comes of them is said once, below.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         loaded = datasets.load_dataset(source)
     except Exception as error:  # Hub, network and cache each raise their own.

@@ -47,6 +47,8 @@ def train(recipe: Recipe, source: str, out: Path, device: str, log: Log, resume:
     check_trainable(photos, source)
     if start and start.fingerprint != photos.fingerprint():
         raise UserError(f"{source}: the training photos have changed since {out / 'last.pt'} was written")
+    # Not before the data is there: a run that can't start leaves no folder.
+    _make_folder(out)
     trainer = _Trainer(recipe, photos, validation, source, target, log)
     counts = ", ".join(f"{name} {count:,}" for name, count in photos.counts().items())
     log(f"{source}: {len(photos):,} photos to train ({counts}), {len(validation):,} to validate, {len(test):,} to test")
@@ -73,13 +75,14 @@ def _start(out: Path, resume: bool) -> Checkpoint | None:
     last = out / "last.pt"
     if last.exists() and not resume:
         raise UserError(f"{last}: a training is here already; go on with --resume or choose another --out")
-    if resume:
-        return checkpoints.load(last)
+    return checkpoints.load(last) if resume else None
+
+
+def _make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{out}: can't make this folder ({os_reason(error)}); choose another --out") from None
-    return None
 
 
 def _keep(state: Checkpoint, out: Path) -> None:

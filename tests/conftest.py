@@ -1,0 +1,121 @@
+"""Real photos, real files and a tiny real model that the tests share."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from numpy.typing import NDArray
+
+from batchgender.cli import main
+from batchgender.portraits import write_portraits
+
+FACES = Path(__file__).parent.parent.parent / "shared" / "data" / "faces"
+RED, BLUE = (220, 30, 30), (30, 30, 220)
+
+
+@pytest.fixture(scope="session")
+def faces() -> Path:
+    """Real face photos, where this checkout has them beside it."""
+    if not FACES.is_dir():
+        pytest.skip(f"no real face photos in {FACES}: only the project's own machines have them")
+    return FACES
+
+
+@pytest.fixture(scope="session")
+def portraits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn portraits {train,test}/{female,male}/*.jpg: 20 and 6 a class."""
+    folder = tmp_path_factory.mktemp("portraits")
+    write_portraits(folder, {"train": 20, "test": 6})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def red_or_blue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file, written by the real exporter, of a network that calls red photos Female and blue ones Male."""
+    import torch
+
+    from batchgender.export.formats import write_onnx
+    from batchgender.model_file import ModelInfo
+    from batchgender.training.models import Deployed
+
+    network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 2))
+    with torch.no_grad():
+        network[2].weight.copy_(torch.tensor([[2.0, 0, 0], [0, 0, 2.0]]))
+        network[2].bias.zero_()
+    mean, std = [0.5] * 3, [0.25] * 3
+    path = tmp_path_factory.mktemp("model") / "red_or_blue.onnx"
+    info = ModelInfo(["Female", "Male"], 224, mean, std, architecture="red or blue")
+    write_onnx(Deployed(network, 224, mean, std).eval(), info, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(portraits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a real run: AlexNet, one epoch over the portraits."""
+    from batchgender.training.loop import train
+    from batchgender.training.recipe import Recipe
+
+    out = tmp_path_factory.mktemp("runs") / "trained"
+    train(Recipe(epochs=1), str(portraits), out, "cpu", lambda line: None)
+    return out
+
+
+def picture(color: Sequence[int] = RED, size: tuple[int, int] = (60, 50)) -> NDArray[np.uint8]:
+    """A picture of one colour: uint8 [height, width, 3] RGB."""
+    return np.full((*size, 3), color, np.uint8)
+
+
+def write_picture(path: Path, color: Sequence[int] = RED, size: tuple[int, int] = (60, 50)) -> Path:
+    """Write a picture of one colour in the format of the path's ending."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(path.suffix, picture(color, size)[..., ::-1])[1].tobytes())
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of 80 photos, more than two batches: photos/{female,male}/NN.jpg, two of each labelled wrong."""
+    for index in range(40):
+        wrong = index < 2
+        write_picture(tmp_path / "photos" / "female" / f"{index:02}.jpg", BLUE if wrong else RED)
+        write_picture(tmp_path / "photos" / "male" / f"{index:02}.png", RED if wrong else BLUE)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def cli() -> Callable[..., Result]:
+    """Run a command line in this process; the exception of a crash is raised, not swallowed."""
+
+    def invoke(*arguments: Any) -> Result:
+        result = CliRunner().invoke(main, [str(a) for a in arguments])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return invoke
+
+
+@pytest.fixture
+def command() -> Callable[..., subprocess.Popen[str]]:
+    """Start a command line in a process of its own."""
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
+        line = [sys.executable, "-c", "from batchgender.cli import main; main()", *map(str, arguments)]
+        return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+    return start
+
+
+def one_line_error(result: Result) -> str:
+    """The message of a run that failed as a user should see it: exit 1, one line, no traceback."""
+    assert result.exit_code == 1, result.output
+    lines = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(lines) == 1 and "Traceback" not in result.output
+    assert result.stderr.splitlines()[-1] == lines[0]
+    return lines[0]

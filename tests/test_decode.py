@@ -1,0 +1,150 @@
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from batchgender.decode import decode, read_photo, resize
+from batchgender.errors import UnreadablePhoto
+from batchgender.portraits import draw_portrait
+
+PORTRAIT = cv2.GaussianBlur(draw_portrait("female", np.random.default_rng(0)), (0, 0), 2)[:180]
+FORMATS = {
+    "JPEG": 6.0,
+    "PNG": 0.0,
+    "WEBP": 6.0,
+    "BMP": 0.0,
+    "TIFF": 0.0,
+    "GIF": 8.0,
+    "JPEG2000": 2.0,
+}
+
+
+def encoded(format: str, image: Image.Image | None = None, **options: object) -> bytes:
+    stream = io.BytesIO()
+    (image or Image.fromarray(PORTRAIT)).save(stream, format, **options)
+    return stream.getvalue()
+
+
+def difference(image: NDArray[np.uint8], expected: NDArray[np.uint8]) -> float:
+    assert image.dtype == np.uint8 and image.shape == expected.shape
+    return float(np.abs(image.astype(int) - expected).mean())
+
+
+@pytest.mark.parametrize(("format", "tolerance"), FORMATS.items())
+def test_a_picture_of_each_format_comes_back_in_rgb(format: str, tolerance: float) -> None:
+    assert difference(decode(encoded(format)), PORTRAIT) <= tolerance
+
+
+def test_avif_is_read_where_the_build_has_it() -> None:
+    if not cv2.haveImageReader("a.avif") or not cv2.haveImageWriter("a.avif"):
+        pytest.skip("this OpenCV has no AVIF")
+    data = cv2.imencode(".avif", PORTRAIT[..., ::-1])[1].tobytes()
+    assert difference(decode(data), PORTRAIT) <= 6
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "1"])
+def test_gray_palette_and_transparent_pngs_become_rgb(mode: str) -> None:
+    image = Image.fromarray(PORTRAIT).convert(mode)
+    assert difference(decode(encoded("PNG", image)), np.asarray(image.convert("RGB"))) < 1
+
+
+def test_16_bit_pictures_become_8_bit() -> None:
+    for ending in (".png", ".tiff"):
+        data = cv2.imencode(ending, PORTRAIT[..., ::-1].astype(np.uint16) * 257)[1].tobytes()
+        assert difference(decode(data), PORTRAIT) == 0
+
+
+def test_cmyk_jpegs_become_rgb() -> None:
+    image = Image.fromarray(PORTRAIT).convert("CMYK")
+    assert difference(decode(encoded("JPEG", image, quality=95)), PORTRAIT) < 6
+
+
+def test_of_several_frames_the_first_is_taken() -> None:
+    second = Image.fromarray(255 - PORTRAIT)
+    data = encoded("GIF", save_all=True, append_images=[second])
+    assert difference(decode(data), PORTRAIT) <= FORMATS["GIF"]
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_comes_out_upright(format: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    data = encoded(format, exif=exif)
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+    assert difference(decode(data), np.asarray(upright)) < 2
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.7, 0.98])
+def test_a_truncated_picture_is_an_error_in_every_format(format: str, share: float) -> None:
+    data = encoded(format)
+    with pytest.raises(UnreadablePhoto):
+        decode(data[: int(len(data) * share)])
+
+
+def test_a_truncated_jpeg_is_known_behind_its_whole_thumbnail() -> None:
+    thumbnail = encoded("JPEG", Image.fromarray(PORTRAIT[::8, ::8].copy()))
+    whole = encoded("JPEG")
+    segment = b"Exif\0\0" + thumbnail
+    data = whole[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + whole[2:]
+    assert difference(decode(data), PORTRAIT) <= FORMATS["JPEG"]
+    with pytest.raises(UnreadablePhoto, match="truncated JPEG"):
+        decode(data[:-200])
+
+
+def huge_png(side: int) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
+    )
+
+
+def test_a_picture_that_claims_too_many_pixels_is_refused_with_the_limit() -> None:
+    with pytest.raises(UnreadablePhoto, match="60000 x 60000 pixels, more than the limit of 200 megapixels"):
+        decode(huge_png(60_000))
+    bmp = bytearray(encoded("BMP"))
+    bmp[18:26] = struct.pack("<ii", 60_000, 60_000)
+    with pytest.raises(UnreadablePhoto, match="more pixels than the limit of 200 megapixels"):
+        decode(bytes(bmp))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "empty file"),
+        (b"<html>no picture</html>", "no image"),
+        (b"\xff\xd8", "truncated JPEG"),
+        (b"\0\0\0\x18ftypheic" + bytes(64), "HEIC is not supported"),
+    ],
+)
+def test_what_is_no_picture_is_said_to_be_none(data: bytes, message: str) -> None:
+    with pytest.raises(UnreadablePhoto, match=message):
+        decode(data)
+
+
+def test_a_file_that_can_not_be_opened_says_why(tmp_path: Path) -> None:
+    with pytest.raises(UnreadablePhoto, match="No such file"):
+        read_photo(str(tmp_path / "gone.jpg"), 224)
+    with pytest.raises(UnreadablePhoto, match="directory"):
+        read_photo(str(tmp_path), 224)
+
+
+@pytest.mark.parametrize("shape", [(200, 200), (60, 50), (1000, 700), (100, 900), (224, 224)])
+def test_resizing_is_that_of_pytorch(shape: tuple[int, int]) -> None:
+    import torch
+    import torch.nn.functional as F
+
+    image = cv2.resize(PORTRAIT, shape[::-1])
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+    expected = F.interpolate(pixels, (224, 224), mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
+    assert np.abs(resize(image, 224) - expected).max() <= 1.01

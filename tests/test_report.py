@@ -1,0 +1,114 @@
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from batchgender.report import Report, as_json, as_text, wilson, write_report
+from batchgender.results import Row, make_row
+
+CLASSES = ["Female", "Male"]
+
+
+def random_rows(count: int, threshold: float = 0.0) -> list[Row]:
+    rng = np.random.default_rng(0)
+    rows = []
+    for index in range(count):
+        label = ("Female", "Male", "Male", "")[index % 4]
+        male = rng.beta(2, 1) if label == "Male" else rng.beta(1, 2)
+        rows.append(make_row(f"{index}.jpg", (1 - male, male), CLASSES, label, threshold))
+    return [*rows, Row("broken.jpg", label="Female", error="empty file"), Row("x.jpg", error="empty file")]
+
+
+def metrics_of(rows: list[Row]) -> dict:
+    report = Report(CLASSES)
+    for row in rows:
+        report.add(row)
+    return report.metrics()
+
+
+def table_of(rows: list[Row]) -> pd.DataFrame:
+    """The labelled rows that could be read, for an independent computation."""
+    kept = [row for row in rows if row.label and not row.error]
+    return pd.DataFrame(
+        {
+            "label": [r.label for r in kept],
+            "prediction": [r.prediction for r in kept],
+            "male": [r.probabilities[1] for r in kept],
+            "confidence": [r.confidence for r in kept],
+        }
+    )
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.8])
+def test_figures_are_those_recomputed_from_the_rows(threshold: float) -> None:
+    rows = random_rows(2000, threshold)
+    metrics, table = metrics_of(rows), table_of(rows)
+    answered = table[table.prediction != "Unsure"]
+    right = answered.label == answered.prediction
+    assert metrics["accuracy"] == pytest.approx(right.mean())
+    assert metrics["unsure"] == len(table) - len(answered)
+    recalls = []
+    for name in CLASSES:
+        hits = (right & (answered.label == name)).sum()
+        recall, precision = hits / (answered.label == name).sum(), hits / (answered.prediction == name).sum()
+        recalls.append(recall)
+        figures = metrics["classes"][name]
+        assert figures["recall"] == pytest.approx(recall)
+        assert figures["precision"] == pytest.approx(precision)
+        assert figures["f1"] == pytest.approx(2 * recall * precision / (recall + precision))
+        assert figures["support"] == (table.label == name).sum()
+    assert metrics["balanced_accuracy"] == pytest.approx(np.mean(recalls))
+    counts = pd.crosstab(table.label, table.prediction)
+    for name in CLASSES:
+        assert {k: v for k, v in metrics["confusion"][name].items() if v} == dict(counts.loc[name])
+
+
+def test_auroc_and_calibration_are_those_recomputed_from_the_rows() -> None:
+    rows = random_rows(500)
+    metrics, table = metrics_of(rows), table_of(rows)
+    male, female = table.male[table.label == "Male"].to_numpy(), table.male[table.label == "Female"].to_numpy()
+    above = (male[:, None] > female).mean() + (male[:, None] == female).mean() / 2
+    assert metrics["auroc"] == pytest.approx(above)
+    table["right"] = table.label == table.prediction
+    bins = table.groupby(pd.cut(table.confidence, np.linspace(0, 1, 16)), observed=True)
+    gaps = (bins.right.mean() - bins.confidence.mean()).abs() * bins.size() / len(table)
+    assert metrics["ece"] == pytest.approx(gaps.sum())
+    for point in metrics["coverage"]:
+        kept = table[table.confidence >= point["threshold"]]
+        assert point["coverage"] == pytest.approx(len(kept) / len(table))
+        assert point["accuracy"] == (pytest.approx(kept.right.mean()) if len(kept) else None)
+
+
+def test_photos_without_a_label_and_unreadable_ones_are_counted_apart() -> None:
+    metrics = metrics_of(random_rows(400))
+    assert (metrics["photos"], metrics["unreadable"]) == (402, 2)
+    assert (metrics["labelled"], metrics["labelled_unreadable"], metrics["evaluated"]) == (301, 1, 300)
+
+
+def test_wilson_interval_is_that_of_the_textbook() -> None:
+    # Newcombe 1998, table I: 81 of 263 and 0 of 20.
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+
+
+def test_one_class_alone_gives_no_figure_that_needs_two() -> None:
+    metrics = metrics_of([make_row("a.jpg", (0.9, 0.1), CLASSES, "Female")])
+    assert metrics["accuracy"] == 1 and metrics["auroc"] is None
+    assert metrics["classes"]["Male"]["recall"] is None
+    assert "Male" in as_text(metrics)
+    json.loads(as_json(metrics, {}))
+
+
+def test_html_report_shows_the_figures_and_escapes_what_it_is_about(tmp_path: Path) -> None:
+    metrics = metrics_of(random_rows(100))
+    write_report(str(tmp_path / "r.html"), metrics, {"model": "<script>alert(1)</script>"})
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    seen: list[str] = []
+    parser = HTMLParser()
+    parser.handle_data = seen.append  # type: ignore[method-assign]
+    parser.feed(page)
+    assert "<script>" not in page and "<script>alert(1)</script>" in seen
+    assert as_text(metrics) in "".join(seen)
