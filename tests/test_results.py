@@ -56,9 +56,8 @@ def test_csv_has_the_columns_of_the_contract_and_crlf(tmp_path: Path) -> None:
 def test_json_lines_and_parquet_hold_the_same_rows(tmp_path: Path) -> None:
     for name in ("r.csv", "r.jsonl", "r.parquet"):
         write(tmp_path / name, rows())
-    table = pd.read_csv(
-        tmp_path / "r.csv", keep_default_na=False, na_values={c: [""] for c in ("confidence", "p_female", "p_male")}
-    )
+    numbers = ("confidence", "p_female", "p_male")
+    table = pd.read_csv(tmp_path / "r.csv", keep_default_na=False, na_values={name: [""] for name in numbers})
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "r.parquet"), table)
     lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text("utf-8").splitlines()]
     assert [line["path"] for line in lines] == list(table["path"])

@@ -1,0 +1,221 @@
+"""`batchgender classify` as a user runs it: the files, the streams and the exit codes."""
+
+import csv
+import io
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import Result
+from conftest import BLUE, one_line_error, write_picture
+
+Cli = Callable[..., Result]
+Command = Callable[..., "subprocess.Popen[str]"]
+
+
+def test_results_report_and_table_come_out_of_a_labelled_folder(
+    cli: Cli, red_or_blue: Path, photos: Path, tmp_path: Path
+) -> None:
+    result = cli("classify", photos, "--model", red_or_blue, "--out", tmp_path / "r.csv")
+    assert result.exit_code == 0
+    table = pd.read_csv(tmp_path / "r.csv", keep_default_na=False)
+    report = json.loads((tmp_path / "r.report.json").read_text())
+    right = table.prediction == table.label
+    assert len(table) == 80 and not right.all()
+    assert report["accuracy"] == pytest.approx(right.mean())
+    for name in ("Female", "Male"):
+        assert report["classes"][name]["recall"] == pytest.approx(right[table.label == name].mean())
+    assert f"{100 * right.mean():.1f} %" in result.stdout
+    assert "not a person's identity" in result.stdout and "not a person's identity" in report["note"]
+    assert str(tmp_path / "r.csv") in result.stderr
+    assert not list(tmp_path.glob("*.part*"))
+
+
+def test_photos_without_labels_give_no_report(cli: Cli, red_or_blue: Path, tmp_path: Path) -> None:
+    write_picture(tmp_path / "photos" / "a.jpg")
+    result = cli("classify", tmp_path / "photos", "--model", red_or_blue, "--out", tmp_path / "r.csv")
+    assert result.exit_code == 0 and result.stdout == ""
+    assert not (tmp_path / "r.report.json").exists()
+
+
+def test_out_dash_streams_csv_alone_to_stdout(cli: Cli, red_or_blue: Path, photos: Path) -> None:
+    result = cli("classify", photos, "--model", red_or_blue, "--out", "-")
+    lines = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert len(lines) == 80 and lines[0]["path"] == "female/00.jpg"
+    assert "accuracy" in result.stderr
+
+
+def test_library_and_command_give_the_same_rows(cli: Cli, red_or_blue: Path, photos: Path, tmp_path: Path) -> None:
+    from batchgender import load_classifier
+    from batchgender.results import read_csv
+
+    cli("classify", photos, "--model", red_or_blue, "--out", tmp_path / "r.csv")
+    assert list(load_classifier(red_or_blue).classify(photos)) == list(read_csv(str(tmp_path / "r.csv")))
+
+
+def test_unreadable_photos_are_counted_last_and_strict_exits_with_3(
+    cli: Cli, red_or_blue: Path, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "female" / "empty.jpg").touch()
+    (photos / "notes.txt").touch()
+    arguments = ("classify", photos, "--model", red_or_blue, "--out")
+    result = cli(*arguments, tmp_path / "r.csv")
+    assert result.exit_code == 0
+    assert result.stderr.splitlines()[-1].startswith("1 of 81 photos could not be read")
+    assert "left out as no photos: .txt 1" in result.stderr
+    assert cli(*arguments, tmp_path / "s.csv", "--strict").exit_code == 3
+    assert (tmp_path / "s.csv").read_bytes() == (tmp_path / "r.csv").read_bytes()
+
+
+def test_below_the_threshold_is_unsure_and_the_report_says_how_many(
+    cli: Cli, red_or_blue: Path, photos: Path, tmp_path: Path
+) -> None:
+    write_picture(photos / "male" / "gray.png", (128, 128, 128))
+    cli("classify", photos, "--model", red_or_blue, "--out", tmp_path / "r.csv", "--threshold", 0.6)
+    table = pd.read_csv(tmp_path / "r.csv").set_index("path")
+    assert table.prediction["male/gray.png"] == "Unsure"
+    assert json.loads((tmp_path / "r.report.json").read_text())["unsure"] == (table.prediction == "Unsure").sum() == 1
+
+
+def test_odd_names_have_their_rows(cli: Cli, red_or_blue: Path, tmp_path: Path) -> None:
+    names = ["with space.jpg", 'a,"b".jpg', "new\nline.jpg", "😀.jpg", "-dash.jpg", "=sum.jpg", "per%cent.jpg"]
+    for name in names:
+        write_picture(tmp_path / "photos" / name)
+    raw = os.fsencode(tmp_path / "photos") + b"/caf\xe9.jpg"
+    with open(raw, "wb") as stream:
+        stream.write(write_picture(tmp_path / "blue.jpg", BLUE).read_bytes())
+    cli("classify", tmp_path / "photos", "--model", red_or_blue, "--out", tmp_path / "r.csv")
+    table = pd.read_csv(tmp_path / "r.csv").set_index("path")
+    assert sorted(table.index) == sorted([*names, "caf\\xe9.jpg"])
+    assert table.prediction["caf\\xe9.jpg"] == "Male" and table.error.isna().all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere", "--out", "r.csv"], "nowhere: no such file or folder"),
+        (["empty", "--out", "r.csv"], "no photos found in empty, only 1 other files"),
+        (["photos", "--out", "nowhere/r.csv"], "nowhere: no such folder"),
+        (["photos", "--out", "r.xlsx"], "unknown format"),
+        (["photos", "--out", "r.csv", "--report", "r.txt"], "unknown report format"),
+        (["photos", "--out", "r.csv", "--model", "none.onnx"], "none.onnx: no such model file"),
+        (["photos", "--out", "r.csv", "--model", "photos"], "Is a directory"),
+        (["photos", "--out", "r.csv", "--classes", "a,b"], "describes itself"),
+    ],
+)
+def test_what_can_not_be_done_ends_in_one_line_and_writes_nothing(
+    cli: Cli, red_or_blue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_picture(tmp_path / "photos" / "a.jpg")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.txt").touch()
+    if "--model" not in arguments:
+        arguments = [*arguments, "--model", str(red_or_blue)]
+    assert message in one_line_error(cli("classify", *arguments))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "photos"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_can_not_be_written_is_refused_at_once(cli: Cli, red_or_blue: Path, photos: Path) -> None:
+    photos.chmod(0o500)
+    out = photos / "r.csv"
+    assert "can't write in this folder" in one_line_error(cli("classify", photos, "--model", red_or_blue, "--out", out))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--threshold", "2"], ["--resume", "--overwrite"], ["--mean", "1,2"], ["--classes", "a"], ["--nope"]]
+)
+def test_wrong_usage_exits_with_2(cli: Cli, photos: Path, tmp_path: Path, arguments: list[str]) -> None:
+    assert cli("classify", photos, "--out", tmp_path / "r.csv", *arguments).exit_code == 2
+
+
+def rows_in(part: Path) -> int:
+    return max(part.read_bytes().count(b"\r\n") - 1, 0) if part.exists() else 0
+
+
+@pytest.fixture
+def many(photos: Path) -> Path:
+    """2,000 photos: hard links to the 80, so that a run can be stopped in the middle."""
+    for folder, ending in (("female", "jpg"), ("male", "png")):
+        for index in range(40, 1000):
+            os.link(photos / folder / f"{index % 40:02}.{ending}", photos / folder / f"{index:04}.{ending}")
+    return photos
+
+
+@pytest.mark.parametrize(("sent", "expected"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
+def test_a_run_that_is_stopped_goes_on_to_the_same_file(
+    command: Command, red_or_blue: Path, many: Path, tmp_path: Path, sent: int, expected: int
+) -> None:
+    arguments = ("classify", many, "--model", red_or_blue, "--out")
+    assert command(*arguments, tmp_path / "whole.csv").wait() == 0
+    out, part = tmp_path / "r.csv", tmp_path / "r.csv.part"
+    process = command(*arguments, out)
+    while rows_in(part) < 200 and process.poll() is None:
+        time.sleep(0.001)
+    process.send_signal(sent)
+    _, errors = process.communicate()
+    assert process.returncode == expected and "Traceback" not in errors
+    assert not out.exists()
+    kept = rows_in(part)
+    assert 200 <= kept < 2000
+    refused = command(*arguments, out)
+    assert "--resume" in refused.communicate()[1] and refused.returncode == 1
+    assert rows_in(part) == kept
+    assert command(*arguments, out, "--resume").wait() == 0
+    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    whole, resumed = (json.loads((tmp_path / f"{name}.report.json").read_text()) for name in ("whole", "r"))
+    assert resumed == whole
+
+
+def test_a_full_disk_ends_in_one_line_and_keeps_the_rows(
+    command: Command, red_or_blue: Path, many: Path, tmp_path: Path
+) -> None:
+    def limit() -> None:
+        # What a full disk gives, a write that is refused, without filling the machine's.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+    arguments = ("classify", many, "--model", red_or_blue, "--out", tmp_path / "r.csv")
+    process = command(*arguments, preexec_fn=limit)
+    errors = process.communicate()[1].splitlines()
+    assert process.returncode == 1
+    assert errors[-1].startswith("Error: ") and "can't write (File too large); the rows so far are kept" in errors[-1]
+    assert not any("Traceback" in line for line in errors)
+    assert rows_in(tmp_path / "r.csv.part") > 100
+    assert command(*arguments, "--resume").wait() == 0
+    assert rows_in(tmp_path / "r.csv") == 2000
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_stdout_ends_in_one_line(red_or_blue: Path, photos: Path) -> None:
+    line = [sys.executable, "-c", "from batchgender.cli import main; main()", "classify", str(photos)]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*line, "--model", str(red_or_blue), "--out", "-"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1 and "Error: can't write the rows (No space left on device)" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_classify_never_imports_torch_and_is_quiet_without_a_terminal(
+    red_or_blue: Path, photos: Path, tmp_path: Path
+) -> None:
+    program = (
+        "import sys; from batchgender.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: code = end.code\n"
+        "heavy = {'torch', 'torchvision', 'datasets', 'pandas', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else code)"
+    )
+    line = [sys.executable, "-c", program, "classify", photos, "--model", red_or_blue, "--out", tmp_path / "r.csv"]
+    done = subprocess.run(line, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "images/s" not in done.stderr and "%|" not in done.stderr
