@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= myvision/gender-classification
-PHOTOS ?= demo/faces/test
+PHOTOS ?=
 OUT ?= results.csv
 TRAIN_FLAGS ?=
 DEMO := demo
@@ -49,7 +49,7 @@ lint: setup  ## Check lint, format and types
 	$(BIN)/mypy
 
 bench: setup  ## Compare classify's images/s with the torchvision baseline: make bench PHOTOS=folder
-	$(BIN)/python tests/benchmarks/bench_classify.py
+	$(BIN)/python tests/benchmarks/bench_classify.py $(PHOTOS)
 
 clean:  ## Remove what the targets made, but for .venv, runs/ and exported models
 	rm -rf $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -286,3 +286,7 @@ def inspect(model: str) -> None:
     from batchgender.inspection import describe
 
     click.echo(json.dumps(describe(model), indent=2, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -74,8 +74,6 @@ def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(
 def test_a_killed_run_goes_on_from_its_last_epoch(
     command: Callable[..., Any], cli: Cli, whole: Path, portraits: Path, tmp_path: Path
 ) -> None:
-    command, cli: Cli, whole: Path, portraits: Path, tmp_path: Path
-) -> None:
     out = tmp_path / "run"
     process = command("train", "--data", portraits, "--epochs", 2, "--batch-size", 8, "--out", out, "--device", "cpu")
     while not (out / "history.csv").exists() and process.poll() is None:
