@@ -5,6 +5,7 @@ import json
 import os
 import zipfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,11 +66,12 @@ class ModelInfo:
 class Model:
     """An open model: `predict` turns uint8 [B, H, W, 3] RGB into float32 [B, classes] probabilities.
 
-    Made by `open_model`. Safe to call from several threads, each of which computes on one core.
+    Made by `open_model`. Safe to call from several threads, each of which computes on one core. `digest` is the
+    SHA-256 of the file, in hex.
     """
 
-    def __init__(self, file: str, session: ort.InferenceSession, info: ModelInfo, foreign: bool) -> None:
-        self.file, self.info, self.foreign = file, info, foreign
+    def __init__(self, file: str, session: ort.InferenceSession, digest: str, info: ModelInfo, foreign: bool) -> None:
+        self.file, self.digest, self.info, self.foreign = file, digest, info, foreign
         self._session = session
         given = session.get_inputs()[0]
         self._input, self._dtype = given.name, _FLOATS.get(given.type)
@@ -81,11 +83,6 @@ class Model:
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities float32 [B, classes] of uint8 [B, H, W, 3] RGB images; foreign models want their own size."""
         return self._foreign(images) if self.foreign else self._run(["probabilities"], images)
-
-    def digest(self) -> str:
-        """SHA-256 of the file, in hex."""
-        with open(self.file, "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
 
     def _run(self, outputs: list[str] | None, pixels: NDArray[Any]) -> NDArray[Any]:
         try:
@@ -128,7 +125,11 @@ def open_model(
     `classes`, `mean` and `std`. Raises UserError where the file is missing, damaged or no image classifier.
     """
     name = str(default_model() if file is None else file)
-    session = _session(name)
+    # The file is hashed on a core that is idle while the session is made.
+    with ThreadPoolExecutor(1) as pool:
+        hashed = pool.submit(_digest, name)
+        session = _session(name)
+    digest = hashed.result()
     shape, dtype = session.get_inputs()[0].shape, session.get_inputs()[0].type
     info = _info(session, name)
     if info:
@@ -137,7 +138,7 @@ def open_model(
         outputs = {value.name for value in session.get_outputs()}
         if len(shape) != 4 or dtype != "tensor(uint8)" or "probabilities" not in outputs:
             raise UserError(f"{name}: says it is batchgender's but has other inputs or outputs; export it again")
-        return Model(name, session, info, foreign=False)
+        return Model(name, session, digest, info, foreign=False)
     if len(session.get_inputs()) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]) or dtype not in _FLOATS:
         raise UserError(
             f"{name}: no image classifier: wants one float input of three channels, has {dtype} {list(shape)}"
@@ -149,7 +150,7 @@ def open_model(
     sides = shape[2:] if shape[1] == 3 else shape[1:3]
     size = next((side for side in sides if isinstance(side, int)), 224)
     names = [canonical_name(name) for name in classes]
-    return Model(name, session, ModelInfo(names, size, list(mean), list(std)), foreign=True)
+    return Model(name, session, digest, ModelInfo(names, size, list(mean), list(std)), foreign=True)
 
 
 def default_model() -> Path:
@@ -184,6 +185,11 @@ def read_extra(file: str) -> ModelInfo | None:
 def _info(session: ort.InferenceSession, name: str) -> ModelInfo | None:
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     return None if text is None else ModelInfo.from_json(text, name)
+
+
+def _digest(name: str) -> str:
+    with open(name, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _session(name: str) -> ort.InferenceSession:

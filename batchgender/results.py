@@ -4,6 +4,7 @@ import csv
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -88,9 +89,7 @@ class ResultsFile:
         self.classes = list(classes)
         check_output(out)
         if self.part.exists() and not (resume or overwrite):
-            raise UserError(
-                f"{self.part}: an unfinished run; go on with --resume or start again with --overwrite"
-            )
+            raise UserError(f"{self.part}: an unfinished run; go on with --resume or start again with --overwrite")
         if self.out.exists() and not (resume or overwrite):
             raise UserError(f"{self.out}: exists already; replace it with --overwrite or choose another --out")
         if resume and not self.part.exists() and self.out.exists():
@@ -167,10 +166,9 @@ class ResultsFile:
 
     def close(self) -> None:
         """Close an unfinished file; what could not be written any more is left."""
-        try:
+        # A disk that is full or gone has been said; the rows before are on it.
+        with suppress(OSError):
             self._stream.close()
-        except OSError:
-            pass  # The disk is full or gone, which has been said; the rows before are on it.
 
     def _check_settings(self, settings: dict[str, Any]) -> None:
         try:

@@ -56,7 +56,7 @@ def run(
     if isinstance(out, str):
         settings = {
             **about,
-            "model": classifier.model.digest(),
+            "model": classifier.model.digest,
             "photos_from": [os.path.abspath(i) for i in inputs],
         }
         results = ResultsFile(out, classes, settings, resume, overwrite)

@@ -48,7 +48,7 @@ class Checkpoint:
         """The module that a model file holds, in evaluation mode."""
         recipe = self.recipe
         module = Deployed(self.network(), recipe.input_size, recipe.mean, recipe.std, self.temperature)
-        return module.eval()
+        return module.eval().requires_grad_(False)
 
     def info(self) -> ModelInfo:
         """What a model file made of this checkpoint says of itself."""
