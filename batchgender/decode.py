@@ -1,6 +1,7 @@
 """Bytes to pixels: RGB uint8 arrays, upright, within limits, at the size that the model wants."""
 
 import os
+import stat
 import struct
 
 # OpenCV reads its limit once, when it is loaded, so it must stand before the import.
@@ -34,6 +35,9 @@ def read_photo(file: str, size: int) -> NDArray[np.uint8]:
 def read_bytes(file: str) -> bytes:
     """Read a file whole; raises UnreadablePhoto."""
     try:
+        # A pipe would be waited for, and a device may never end.
+        if not stat.S_ISREG(os.stat(file).st_mode):
+            raise UnreadablePhoto("a directory, pipe or device, not a file")
         with open(file, "rb") as stream:
             return stream.read()
     except OSError as error:

@@ -29,11 +29,13 @@ def test_unreadable_photos_are_rows_between_the_others(red_or_blue: Path, tmp_pa
     (tmp_path / "e.jpg").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "f.jpg").symlink_to(tmp_path / "nowhere.jpg")
     (tmp_path / "g.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    os.mkfifo(tmp_path / "h.jpg")
     rows = list(load_classifier(red_or_blue).classify(tmp_path))
-    assert [row.prediction for row in rows] == ["Female", "", "", "Male", "", "", ""]
+    assert [row.prediction for row in rows] == ["Female", "", "", "Male", "", "", "", ""]
     assert [bool(row.error) for row in rows] == [not row.prediction for row in rows]
     assert all(row.probabilities == () and row.confidence is None for row in rows if row.error)
     assert "empty" in rows[1].error and "truncated" in rows[4].error and "No such file" in rows[5].error
+    assert "HEIC" in rows[6].error and "pipe" in rows[7].error
 
 
 def test_a_folder_of_only_unreadable_photos_gives_their_rows(red_or_blue: Path, tmp_path: Path) -> None:
