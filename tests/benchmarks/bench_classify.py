@@ -67,9 +67,9 @@ def main() -> None:
             memory = max(memory, peak)
     ratios = [own / other for own, other in zip(ours, theirs, strict=True)]
     print(f"{count:,} photos, {runs} runs of each in turn, medians")
-    print(f"torchvision loop      {statistics.median(theirs):7.1f} images/s")
-    print(f"batchgender classify  {statistics.median(ours):7.1f} images/s   peak memory {memory:.0f} MiB")
-    print(f"ratio                 {statistics.median(ratios):7.2f}   from {min(ratios):.2f} to {max(ratios):.2f}")
+    print(f"torchvision loop  {statistics.median(theirs):7.1f} images/s")
+    print(f"classify          {statistics.median(ours):7.1f} images/s   peak memory {memory:.0f} MiB")
+    print(f"ratio             {statistics.median(ratios):7.2f}   from {min(ratios):.2f} to {max(ratios):.2f}")
 
 
 if __name__ == "__main__":
