@@ -105,7 +105,7 @@ class ResultsFile:
             if not self.resumed:
                 csv.writer(self._stream).writerow(columns(classes))
         except OSError as error:
-            raise self._cannot_write(error) from None
+            raise UserError(f"{self.part}: can't write ({os_reason(error)}); choose another --out") from None
 
     def done(self, paths: Iterator[str]) -> Iterator[Row]:
         """Yield the rows of the unfinished run, as long as they are those of `paths` in order; cut off the rest.
@@ -202,7 +202,7 @@ def check_output(out: str) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; make it first or choose another --out")
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         raise UserError(f"{folder}: can't write in this folder; choose another --out")
 
 

@@ -1,8 +1,11 @@
 """Real photos, real files and a tiny real model that the tests share."""
 
+import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +89,24 @@ def photos(tmp_path: Path) -> Path:
         write_picture(tmp_path / "photos" / "female" / f"{index:02}.jpg", BLUE if wrong else RED)
         write_picture(tmp_path / "photos" / "male" / f"{index:02}.png", RED if wrong else BLUE)
     return tmp_path / "photos"
+
+
+@pytest.fixture
+def unprivileged(red_or_blue: Path) -> Iterator[Path]:
+    """A folder of this process's while it is no more than a plain user: root would get past every permission."""
+    folder = Path(tempfile.mkdtemp())
+    shutil.copy(red_or_blue, folder / "model.onnx").chmod(0o644)
+    root = os.geteuid() == 0
+    if root:
+        nobody = 65534
+        os.chown(folder, nobody, nobody)
+        os.seteuid(nobody)
+    yield folder
+    if root:
+        os.seteuid(0)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o700)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

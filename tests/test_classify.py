@@ -45,11 +45,18 @@ def test_a_folder_of_only_unreadable_photos_gives_their_rows(red_or_blue: Path, 
     assert len(rows) == 40 and all(row.error == "empty file" for row in rows)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_photo_that_may_not_be_read_is_a_row_that_says_so(red_or_blue: Path, tmp_path: Path) -> None:
-    write_picture(tmp_path / "a.jpg").chmod(0)
-    (row,) = load_classifier(red_or_blue).classify(tmp_path)
-    assert "Permission denied" in row.error
+def test_a_photo_or_folder_that_may_not_be_read_is_said(unprivileged: Path) -> None:
+    photos = unprivileged / "photos"
+    write_picture(photos / "a.jpg").chmod(0)
+    write_picture(photos / "closed" / "b.jpg")
+    write_picture(photos / "open" / "c.jpg")
+    (photos / "closed").chmod(0)
+    warnings: list[str] = []
+    rows = list(load_classifier(unprivileged / "model.onnx").classify(photos, warn=warnings.append))
+    assert [row.path for row in rows] == ["a.jpg", "open/c.jpg"]
+    assert "Permission denied" in rows[0].error and rows[1].prediction == "Female"
+    (warning,) = warnings
+    assert "closed: can't list this folder (Permission denied), its photos are missing" in warning
 
 
 def test_photos_that_vanish_between_listing_and_reading_are_rows(red_or_blue: Path, photos: Path) -> None:
