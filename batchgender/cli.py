@@ -63,6 +63,13 @@ def _split_names(ctx: click.Context, param: click.Parameter, value: str | None) 
     return names
 
 
+def _no_nan(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    # A range lets it pass: no comparison with it is true.
+    if value != value:
+        raise click.BadParameter("not a number", ctx, param)
+    return value
+
+
 def _foreign_options(command: Callable[..., None]) -> Callable[..., None]:
     """What an ONNX file that is not from batchgender does not say of itself."""
     options: Iterable[Any] = (
@@ -205,7 +212,9 @@ def export(checkpoint: str | None, formats: tuple[str, ...], out: str, data: str
     metavar="FILE",
     help=".json or .html.  [default: NAME.report.json beside --out]",
 )
-@click.option("--threshold", type=click.FloatRange(0, 1), default=0.0, help="Unsure below this confidence.")
+@click.option(
+    "--threshold", type=click.FloatRange(0, 1), default=0.0, callback=_no_nan, help="Unsure below this confidence."
+)
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace results that are there.")
 @click.option("--strict", is_flag=True, help="Exit with 3 where a photo could not be read.")

@@ -16,6 +16,9 @@ from PIL import Image  # noqa: E402
 
 from batchgender.errors import UnreadablePhoto, os_reason  # noqa: E402
 
+# What that many pixels take uncompressed, with transparency.
+_BYTE_LIMIT = 4 * PIXEL_LIMIT
+
 # Each worker decodes its own photo; OpenCV's threads inside one photo would only fight over the cores.
 cv2.setNumThreads(1)
 
@@ -36,8 +39,11 @@ def read_bytes(file: str) -> bytes:
     """Read a file whole; raises UnreadablePhoto."""
     try:
         # A pipe would be waited for, and a device may never end.
-        if not stat.S_ISREG(os.stat(file).st_mode):
+        status = os.stat(file)
+        if not stat.S_ISREG(status.st_mode):
             raise UnreadablePhoto("a directory, pipe or device, not a file")
+        if status.st_size > _BYTE_LIMIT:
+            raise UnreadablePhoto(f"larger than the limit of {_BYTE_LIMIT // 1_000_000} MB")
         with open(file, "rb") as stream:
             return stream.read()
     except OSError as error:

@@ -69,7 +69,7 @@ class PhotoFinder:
                 return
             with os.scandir(folder) as found:
                 # A folder sorts as its name and "/", so that this order is the order of the whole paths.
-                entries = sorted((entry.name + "/" if entry.is_dir() else entry.name) for entry in found)
+                entries = sorted((entry.name + "/" if _is_folder(entry) else entry.name) for entry in found)
         except OSError as error:
             self.unlistable += 1
             self._warn_once(f"{printable(folder)}: can't list this folder ({os_reason(error)}), its photos are missing")
@@ -83,6 +83,13 @@ class PhotoFinder:
                 yield Photo(os.path.join(folder, name), printable(prefix + name), root)
             else:
                 self.skipped[extension or "no extension"] += 1
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # A link to itself: no folder, and as a photo a row with its error.
 
 
 def _sources(inputs: Sequence[str]) -> list[str]:
@@ -99,7 +106,7 @@ def _sources(inputs: Sequence[str]) -> list[str]:
             sources.extend(photos)
         else:
             raise UserError(f"{printable(given)}: no such file or folder; check the path")
-    real = {source: Path(source).resolve() for source in sources}
+    real = {source: Path(os.path.realpath(source)) for source in sources}
     chosen = set(real.values())
     kept: dict[Path, str] = {}
     for source in sorted(set(sources)):

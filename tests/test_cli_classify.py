@@ -133,7 +133,15 @@ def test_a_folder_that_can_not_be_written_is_refused_at_once(cli: Cli, unprivile
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--threshold", "2"], ["--resume", "--overwrite"], ["--mean", "1,2"], ["--classes", "a"], ["--nope"]]
+    "arguments",
+    [
+        ["--threshold", "2"],
+        ["--threshold", "nan"],
+        ["--resume", "--overwrite"],
+        ["--mean", "1,2"],
+        ["--classes", "a"],
+        ["--nope"],
+    ],
 )
 def test_wrong_usage_exits_with_2(cli: Cli, photos: Path, tmp_path: Path, arguments: list[str]) -> None:
     assert cli("classify", photos, "--out", tmp_path / "r.csv", *arguments).exit_code == 2

@@ -138,6 +138,13 @@ def test_a_file_that_can_not_be_opened_says_why(tmp_path: Path) -> None:
         read_photo(str(tmp_path), 224)
 
 
+def test_a_file_too_large_for_any_picture_is_not_read(tmp_path: Path) -> None:
+    with open(tmp_path / "huge.jpg", "wb") as stream:
+        stream.truncate(3 * 10**9)
+    with pytest.raises(UnreadablePhoto, match="larger than the limit of 800 MB"):
+        read_photo(str(tmp_path / "huge.jpg"), 224)
+
+
 @pytest.mark.parametrize("shape", [(200, 200), (60, 50), (1000, 700), (100, 900), (224, 224)])
 def test_resizing_is_that_of_pytorch(shape: tuple[int, int]) -> None:
     import torch

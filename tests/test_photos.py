@@ -64,6 +64,14 @@ def test_a_loop_of_links_ends_with_a_warning_and_no_photo_twice(tmp_path: Path) 
     assert len(warnings) == 1 and "link back" in warnings[0]
 
 
+def test_a_link_to_itself_hides_no_other_photo(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.jpg")
+    (tmp_path / "self.jpg").symlink_to("self.jpg")
+    warnings: list[str] = []
+    assert found(tmp_path, warnings=warnings) == ["a.jpg", "self.jpg"] and not warnings
+    assert len(found(tmp_path / "a.jpg", tmp_path / "self.jpg")) == 2
+
+
 def test_a_linked_folder_is_followed(tmp_path: Path) -> None:
     write_picture(tmp_path / "elsewhere" / "a.jpg")
     (tmp_path / "given").mkdir()

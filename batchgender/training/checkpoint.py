@@ -1,6 +1,7 @@
 """Checkpoints: weights and plain data only, written whole or not at all."""
 
 import os
+import warnings
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,13 +93,17 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
 def load(path: str | Path) -> Checkpoint:
     """Read a checkpoint; raises UserError where it is missing, damaged, or none of ours. Runs no code from it."""
     try:
-        data = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TorchScript files are loaded with a warning, and refused below.
+            data = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint; train one with `batchgender train`") from None
     except OSError as error:
         raise UserError(f"{path}: can't read ({os_reason(error)})") from None
     except Exception:  # Damaged archives raise whatever the unpickler meets.
-        raise UserError(f"{path}: damaged, cut short, or no checkpoint of batchgender") from None
+        raise UserError(
+            f"{path}: damaged, cut short, or no checkpoint of batchgender (an exported model is none)"
+        ) from None
     if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
         raise UserError(f"{path}: no checkpoint of batchgender (weights alone don't name their classes)")
     if data.pop("schema") > _SCHEMA:
