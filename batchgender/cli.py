@@ -256,6 +256,8 @@ def classify(
     streaming = out == "-"
     if streaming and (resume or overwrite):
         raise click.UsageError("--out - can't be resumed or overwritten")
+    if streaming and sys.stdout is None:
+        raise UserError("stdout is closed; give --out a file")
     classifier = load_classifier(model, classes, mean, std)
     _say(f"model: {classifier.model.file}")
     finished = run(
