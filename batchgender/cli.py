@@ -11,8 +11,8 @@ from batchgender import __version__
 from batchgender.errors import UserError
 
 _GO_ON = {
-    "classify": "; the rows so far are kept, go on with --resume",
-    "train": "; the last whole epoch is kept, go on with --resume",
+    "classify": "; rows written to a file are kept, go on with --resume",
+    "train": "; each whole epoch is kept, go on from the last with --resume",
 }
 
 

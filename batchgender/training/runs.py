@@ -48,6 +48,7 @@ def newest(name: str, otherwise: str) -> Path:
 
 def _free_folder(recipe: Recipe) -> Path:
     name, number = f"{recipe.architecture}-{recipe.name}", 1
-    while (folder := RUNS / (name if number == 1 else f"{name}-{number}")).exists():
+    # A run that was stopped before its first epoch was whole leaves a folder that is free.
+    while ((folder := RUNS / (name if number == 1 else f"{name}-{number}")) / "last.pt").exists():
         number += 1
     return folder
