@@ -38,6 +38,7 @@ export: setup  ## Export the last trained checkpoint to exports/ as ONNX and Tor
 	$(BIN)/batchgender export --format onnx --format torchscript
 
 classify: setup  ## Classify PHOTOS into OUT: make classify PHOTOS=folder OUT=results.csv
+	@test -n '$(PHOTOS)' || { echo 'say which photos: make classify PHOTOS=folder' >&2; exit 2; }
 	$(BIN)/batchgender classify '$(PHOTOS)' --out '$(OUT)'
 
 test: setup  ## Run the tests
