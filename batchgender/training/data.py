@@ -4,6 +4,8 @@ import hashlib
 import logging
 import os
 import re
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -65,6 +67,10 @@ class LabelledPhotos:
         return digest.hexdigest()[:16] + hashlib.sha256(self.labels.tobytes()).hexdigest()[:16]
 
 
+# A photo and its index in the split to uint8 [size, size, 3].
+View = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
+
+
 class Batches:
     """Photos decoded ahead by threads, in uint8 [B, size, size, 3] batches with int64 [B] labels, in order.
 
@@ -75,30 +81,40 @@ class Batches:
         self.photos, self.size, self.batch_size, self.log = photos, size, batch_size, log
         self.unreadable: dict[str, str] = {}
 
-    def __call__(self, order: Sequence[int]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64], list[int]]]:
-        """Yield (images, labels, indices) for the photos at `order`."""
+    def __call__(
+        self, order: Sequence[int], view: View | None = None
+    ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64], list[int]]]:
+        """Yield (images, labels, indices) for the photos at `order`, each as `view` shows it, else resized."""
         groups = [order[at : at + self.batch_size] for at in range(0, len(order), self.batch_size)]
-        with ThreadPoolExecutor(available_cores()) as pool:
+        with ThreadPoolExecutor(available_cores(), initializer=_give_way) as pool:
             pending = iter(groups)
-            ahead = [(g, [pool.submit(self._load, i) for i in g]) for g in islice(pending, 4)]
+            ahead = [(g, [pool.submit(self._load, i, view) for i in g]) for g in islice(pending, 4)]
             while ahead:
                 group, futures = ahead.pop(0)
                 if (following := next(pending, None)) is not None:
-                    ahead.append((following, [pool.submit(self._load, i) for i in following]))
+                    ahead.append((following, [pool.submit(self._load, i, view) for i in following]))
                 loaded = [(i, image) for i, f in zip(group, futures, strict=True) if (image := f.result()) is not None]
                 if loaded:
                     indices = [int(i) for i, _ in loaded]
                     yield np.stack([image for _, image in loaded]), self.photos.labels[indices], indices
 
-    def _load(self, index: int) -> NDArray[np.uint8] | None:
+    def _load(self, index: int, view: View | None) -> NDArray[np.uint8] | None:
         try:
-            return resize(decode(self.photos.read(index)), self.size)
+            image = decode(self.photos.read(index))
+            return view(image, index) if view else resize(image, self.size)
         except UnreadablePhoto as error:
             name = self.photos.names[index]
             if name not in self.unreadable:
                 self.unreadable[name] = str(error)
                 self.log(f"{name}: {error}; left out")
             return None
+
+
+def _give_way() -> None:
+    """Let a decoding thread run where the network's threads wait: they stop for each other where one is held up."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + 10))
 
 
 def load_split(source: str, split: str, log: Log) -> LabelledPhotos:

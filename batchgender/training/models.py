@@ -1,46 +1,50 @@
 """The networks, and the module that carries preprocessing and calibration with them."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from batchgender.errors import UserError
+from batchgender.training.backbones import backbone_names, build_backbone
 
 
 class AlexNet(nn.Module):
     """One tower of 64-192-384-256-256 filters (Krizhevsky 2014, "One weird trick", arXiv:1404.5997).
 
     Not the two towers of 2012. Layers and parameter names are those of torchvision's, whose weights load as
-    they are. Input float [B, 3, H, W], normalised, at least 63x63; output logits [B, classes].
+    they are. Input float [B, 3, H, W], normalised, at least 63x63; output logits [B, classes]. With `batch_norm`
+    every layer but the last is normalised over the batch (Ioffe and Szegedy 2015) in the place of its bias.
     """
 
-    def __init__(self, classes: int = 2, dropout: float = 0.5) -> None:
+    def __init__(self, classes: int = 2, dropout: float = 0.5, batch_norm: bool = False) -> None:
         super().__init__()
+
+        def convolution(inputs: int, filters: int, kernel: int, **options: int) -> list[nn.Module]:
+            layer = nn.Conv2d(inputs, filters, kernel, bias=not batch_norm, **options)
+            norm = [nn.BatchNorm2d(filters)] if batch_norm else []
+            return [layer, *norm, nn.ReLU(inplace=True)]
+
+        def linear(inputs: int, outputs: int) -> list[nn.Module]:
+            norm = [nn.BatchNorm1d(outputs)] if batch_norm else []
+            layer = nn.Linear(inputs, outputs, bias=not batch_norm)
+            return [nn.Dropout(dropout), layer, *norm, nn.ReLU(inplace=True)]
+
         self.features = nn.Sequential(
-            nn.Conv2d(3, 64, kernel_size=11, stride=4, padding=2),  # 224 -> 55
-            nn.ReLU(inplace=True),
+            *convolution(3, 64, 11, stride=4, padding=2),  # 224 -> 55
             nn.MaxPool2d(kernel_size=3, stride=2),  # 55 -> 27
-            nn.Conv2d(64, 192, kernel_size=5, padding=2),
-            nn.ReLU(inplace=True),
+            *convolution(64, 192, 5, padding=2),
             nn.MaxPool2d(kernel_size=3, stride=2),  # 27 -> 13
-            nn.Conv2d(192, 384, kernel_size=3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(384, 256, kernel_size=3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(256, 256, kernel_size=3, padding=1),
-            nn.ReLU(inplace=True),
+            *convolution(192, 384, 3, padding=1),
+            *convolution(384, 256, 3, padding=1),
+            *convolution(256, 256, 3, padding=1),
             nn.MaxPool2d(kernel_size=3, stride=2),  # 13 -> 6
         )
         self.avgpool = nn.AdaptiveAvgPool2d((6, 6))
         self.classifier = nn.Sequential(
-            nn.Dropout(dropout),
-            nn.Linear(256 * 6 * 6, 4096),
-            nn.ReLU(inplace=True),
-            nn.Dropout(dropout),
-            nn.Linear(4096, 4096),
-            nn.ReLU(inplace=True),
+            *linear(256 * 6 * 6, 4096),
+            *linear(4096, 4096),
             nn.Linear(4096, classes),
         )
 
@@ -50,14 +54,18 @@ class AlexNet(nn.Module):
         return self.classifier(torch.flatten(x, 1))
 
 
-ARCHITECTURES = {"alexnet": AlexNet}
+_OURS = {"alexnet": AlexNet, "alexnet_bn": partial(AlexNet, batch_norm=True)}
+
+
+def architectures() -> list[str]:
+    """The names that `build` takes, AlexNet first."""
+    return [*_OURS, *backbone_names()]
 
 
 def build(architecture: str, classes: int) -> nn.Module:
     """Make a network by name, with random weights; raises UserError on an unknown name."""
-    if architecture not in ARCHITECTURES:
-        raise UserError(f"unknown architecture {architecture!r}; choose from {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[architecture](classes)
+    make = _OURS.get(architecture)
+    return make(classes) if make else build_backbone(architecture, classes)
 
 
 class Normalize(nn.Module):
@@ -80,7 +88,8 @@ class Deployed(nn.Module):
     """What a model file holds: resize, normalise, network, temperature.
 
     Input uint8 [B, H, W, 3] RGB of any height and width; outputs probabilities [B, classes], calibrated by
-    `temperature` (Guo et al. 2017), and logits [B, classes], before calibration.
+    `temperature` (Guo et al. 2017), and logits [B, classes], before calibration. With `flip` the logits are the
+    mean over the photo and its mirror image.
     """
 
     def __init__(
@@ -90,9 +99,11 @@ class Deployed(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         temperature: float = 1.0,
+        flip: bool = False,
     ) -> None:
         super().__init__()
         self.network = network
+        self.flip = flip
         self.normalize = Normalize(mean, std)
         self.input_size = input_size
         self.temperature = temperature
@@ -107,5 +118,8 @@ class Deployed(nn.Module):
             antialias=True,
             align_corners=False,
         )
-        logits = self.network((pixels - self.normalize.mean) / self.normalize.std)
+        pixels = (pixels - self.normalize.mean) / self.normalize.std
+        logits = self.network(pixels)
+        if self.flip:
+            logits = (logits + self.network(pixels.flip(3))) / 2
         return torch.softmax(logits / self.temperature, 1), logits

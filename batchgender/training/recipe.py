@@ -1,25 +1,84 @@
-"""What a training run does, as one frozen record that its checkpoint carries."""
+"""What a training run does, as one frozen record that its checkpoint carries, and that a file can hold."""
 
-from dataclasses import asdict, dataclass
+import json
+import tomllib
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
-from batchgender.errors import UserError
+from batchgender.errors import UserError, os_reason
+
+OPTIMIZERS = ("adam", "adamw", "sgd")
+SCHEDULES = ("constant", "cosine")
+
+
+def _number(default: float, low: float, high: float) -> Any:
+    return field(default=default, metadata={"range": (low, high)})
+
+
+def _choice(default: str, names: tuple[str, ...]) -> Any:
+    return field(default=default, metadata={"choices": names})
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The seed recipe is the default: cross entropy, Adam at a constant rate, no augmentation."""
+    """The seed recipe is the default: cross entropy, Adam at a constant rate, no augmentation.
+
+    `name` and `architecture` say what it is; the rest says how. Shares and probabilities are in 0..1.
+    """
 
     name: str = "seed"
     architecture: str = "alexnet"
-    epochs: int = 8
-    batch_size: int = 32
-    lr: float = 1e-4
-    seed: int = 0
-    input_size: int = 224
+    epochs: int = _number(8, 1, 100_000)
+    batch_size: int = _number(32, 1, 65_536)
+    lr: float = _number(1e-4, 0, 100)
+    seed: int = _number(0, 0, 2**32 - 1)
+    # Weights to begin with: "" for random ones, "imagenet", or a file.
+    weights: str = ""
+
+    input_size: int = _number(224, 32, 4096)
     # ImageNet's, over RGB in 0..1.
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[float, float, float] = field(default=(0.485, 0.456, 0.406), metadata={"range": (0, 1)})
+    std: tuple[float, float, float] = field(default=(0.229, 0.224, 0.225), metadata={"range": (1e-6, 10)})
+    # Train on small pictures first, which is faster, and at `input_size` last; 0 for `input_size` all along.
+    start_size: int = _number(0, 0, 4096)
+
+    optimizer: str = _choice("adam", OPTIMIZERS)
+    weight_decay: float = _number(0.0, 0, 10)
+    schedule: str = _choice("constant", SCHEDULES)
+    warmup_epochs: float = _number(0.0, 0, 1000)
+    label_smoothing: float = _number(0.0, 0, 0.5)
+    # Weigh classes so that each counts the same, however many photos it has.
+    balance: bool = False
+    # Decay, a step, of the moving average of the weights, which is what is kept; 0 for none.
+    ema: float = _number(0.0, 0, 0.999999)
+    # Stop after this many epochs without a better validation accuracy; 0 for never.
+    patience: int = _number(0, 0, 100_000)
+
+    flip: float = _number(0.0, 0, 1)
+    # The side of the crop as a share of the photo's, from and to; above 1 the photo is set in a frame.
+    crop: tuple[float, float] = field(default=(1.0, 1.0), metadata={"range": (0.1, 4)})
+    # Largest change of the aspect ratio, as a factor, less one.
+    stretch: float = _number(0.0, 0, 1)
+    rotate: float = _number(0.0, 0, 180)
+    shear: float = _number(0.0, 0, 45)
+    color: float = _number(0.0, 0, 1)
+    grayscale: float = _number(0.0, 0, 1)
+    blur: float = _number(0.0, 0, 1)
+    noise: float = _number(0.0, 0, 1)
+    compress: float = _number(0.0, 0, 1)
+    erase: float = _number(0.0, 0, 1)
+    # Alpha of the beta distribution of mixup and cutmix; 0 for none. Where both are given, each batch draws one.
+    mixup: float = _number(0.0, 0, 10)
+    cutmix: float = _number(0.0, 0, 10)
+    # Share of the batches that are mixed, where either is given.
+    mix: float = _number(1.0, 0, 1)
+
+    @property
+    def augments(self) -> bool:
+        """Whether a training photo looks different in each epoch, or is resized alone."""
+        steps = (self.flip, self.stretch, self.rotate, self.shear, self.color, self.grayscale)
+        return self.crop != (1.0, 1.0) or any((*steps, self.blur, self.noise, self.compress, self.erase))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, as a checkpoint and a model file hold it."""
@@ -27,9 +86,99 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Recipe":
-        """Read what `as_dict` wrote; raises UserError on keys that this version does not know."""
-        unknown = sorted(set(data) - set(cls.__dataclass_fields__))
+        """Read what `as_dict` wrote; raises UserError on keys that this version does not know, and bad values."""
+        unknown = sorted(set(data) - {f.name for f in fields(cls)})
         if unknown:
             raise UserError(f"the recipe has keys that this version does not know: {', '.join(unknown)}")
-        lists: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
-        return cls(**lists)
+        return cls(**{f.name: _checked(f, data[f.name]) for f in fields(cls) if f.name in data})
+
+
+# The field's ways of training from scratch on ten thousand photos; see README for what each gave.
+STRONG = Recipe(
+    name="strong",
+    architecture="alexnet_bn",
+    epochs=50,
+    batch_size=64,
+    lr=1e-3,
+    start_size=128,
+    optimizer="adamw",
+    weight_decay=0.05,
+    schedule="cosine",
+    warmup_epochs=3,
+    label_smoothing=0.05,
+    balance=True,
+    ema=0.998,
+    patience=25,
+    flip=0.5,
+    crop=(0.65, 1.5),
+    stretch=0.2,
+    rotate=20,
+    shear=8,
+    color=0.4,
+    grayscale=0.15,
+    blur=0.25,
+    noise=0.2,
+    compress=0.25,
+    erase=0.25,
+    mixup=0.2,
+    cutmix=1.0,
+    mix=0.3,
+)
+RECIPES = {"seed": Recipe(), "strong": STRONG}
+
+
+def find_recipe(name: str) -> Recipe:
+    """A recipe by name, or read from a file (.toml, .json); raises UserError on what is neither, or ill-made."""
+    if name in RECIPES:
+        return RECIPES[name]
+    path = Path(name)
+    if path.suffix not in (".toml", ".json"):
+        raise UserError(f"{name}: no recipe; choose from {', '.join(RECIPES)}, or name a file .toml or .json")
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except OSError as error:
+        raise UserError(f"{name}: can't read the recipe ({os_reason(error)})") from None
+    except ValueError as error:  # Broken TOML, JSON and UTF-8 alike.
+        raise UserError(f"{name}: no valid {path.suffix[1:].upper()} ({str(error).splitlines()[0]})") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{name}: a recipe is a table of keys and values")
+    # A file says what differs from a recipe by name: `base`, else the seed recipe.
+    base = data.pop("base", "seed")
+    if base not in RECIPES:
+        raise UserError(f"{name}: unknown base {base!r}; choose from {', '.join(RECIPES)}")
+    try:
+        return Recipe.from_dict({**RECIPES[base].as_dict(), "name": path.stem, **data})
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
+
+
+def changed(recipe: Recipe, given: dict[str, Any]) -> Recipe:
+    """The recipe with some keys changed; raises UserError where they don't fit."""
+    return Recipe.from_dict({**recipe.as_dict(), **given}) if given else replace(recipe)
+
+
+def _checked(entry: Any, value: Any) -> Any:
+    """The value as its field wants it; raises UserError naming the key, what it wants and what it got."""
+    if isinstance(entry.default, tuple):
+        if not isinstance(value, list | tuple) or len(value) != len(entry.default):
+            raise UserError(f"{entry.name} wants {len(entry.default)} numbers, has {value!r}")
+        return tuple(_checked_number(entry, v, float) for v in value)
+    if isinstance(entry.default, bool | str):
+        if type(value) is not type(entry.default):
+            raise UserError(
+                f"{entry.name} wants {'true or false' if entry.default is False else 'text'}, has {value!r}"
+            )
+        choices = entry.metadata.get("choices")
+        if choices and value not in choices:
+            raise UserError(f"{entry.name} wants one of {', '.join(choices)}, has {value!r}")
+        return value
+    return _checked_number(entry, value, type(entry.default))
+
+
+def _checked_number(entry: Any, value: Any, kind: type) -> Any:
+    low, high = entry.metadata["range"]
+    kinds, name = (int, "whole number") if kind is int else (int | float, "number")
+    if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
+        raise UserError(f"{entry.name} wants a {name} from {low:g} to {high:g}, has {value!r}")
+    return kind(value)

@@ -1,0 +1,237 @@
+"""One run's network, optimizer and data: the step, the epoch, the validation."""
+
+import copy
+import math
+import time
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torchvision.transforms import v2
+from tqdm import tqdm
+
+from batchgender.errors import UserError
+from batchgender.training.augment import augment
+from batchgender.training.backbones import load_weights
+from batchgender.training.checkpoint import Checkpoint
+from batchgender.training.data import Batches, LabelledPhotos, Log
+from batchgender.training.models import Normalize, build
+from batchgender.training.recipe import Recipe
+
+# The average follows the weights this many steps at a time: each time costs a pass over all of them.
+_STEPS_AN_AVERAGE = 4
+# A run on small pictures first grows them from here to there, as shares of its epochs (Tan and Le 2021).
+_GROWTH = (0.6, 0.85)
+
+
+class Trainer:
+    """A run of a recipe; all randomness of an epoch comes from the seed and the epoch's number."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        photos: LabelledPhotos,
+        validation: LabelledPhotos,
+        source: str,
+        device: torch.device,
+        log: Log,
+    ) -> None:
+        self.recipe, self.source, self.device = recipe, source, device
+        self.photos, self.validation = photos, validation
+        self.batches = Batches(photos, recipe.input_size, recipe.batch_size, log)
+        self.validation_batches = Batches(validation, recipe.input_size, recipe.batch_size, log)
+        torch.manual_seed(recipe.seed)
+        network = build(recipe.architecture, len(photos.classes))
+        if recipe.batch_size == 1 and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
+            raise UserError(f"{recipe.architecture} normalises over the batch; give --batch-size 2 or more")
+        if recipe.weights:
+            load_weights(network, recipe.architecture, recipe.weights, log)
+        self.network = network.to(device, memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.network).requires_grad_(False) if recipe.ema else None
+        self.normalize = Normalize(recipe.mean, recipe.std).to(device)
+        self.class_weights = torch.from_numpy(_class_weights(photos)).to(device) if recipe.balance else None
+        self.optimizer = _optimizer(self.network, recipe)
+        self.mixers = _mixers(recipe, len(photos.classes))
+        self.steps_an_epoch = math.ceil(len(photos) / recipe.batch_size)
+        self.bfloat16 = _fast_bfloat16(device)
+        self.precision = "bfloat16 autocast" if self.bfloat16 else "float32"
+
+    def restore(self, start: Checkpoint) -> Checkpoint:
+        """Go on from a checkpoint."""
+        if not start.optimizer:
+            raise UserError("this checkpoint holds no optimizer state; resume from last.pt")
+        self.network.load_state_dict(start.live or start.weights)
+        if self.average:
+            self.average.load_state_dict(start.weights)
+        self.optimizer.load_state_dict(start.optimizer)
+        return start
+
+    def state(self, epoch: int, history: list[dict[str, Any]]) -> Checkpoint:
+        """Everything that a resumed run needs."""
+        return Checkpoint(
+            weights=(self.average or self.network).state_dict(),
+            live=self.network.state_dict() if self.average else {},
+            classes=self.photos.classes,
+            recipe=self.recipe,
+            epoch=epoch,
+            source=self.source,
+            fingerprint=self.photos.fingerprint(),
+            history=history,
+            optimizer=self.optimizer.state_dict(),
+        )
+
+    def epoch(self, epoch: int, out: Path) -> dict[str, Any]:
+        """Train one epoch and validate; return its record."""
+        started = time.perf_counter()
+        recipe = self.recipe
+        torch.manual_seed(recipe.seed * 1_000_003 + epoch)
+        order = np.random.default_rng([recipe.seed, epoch]).permutation(len(self.photos)).tolist()
+        size = size_at(recipe, epoch)
+
+        def view(image: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
+            return augment(image, size, recipe, np.random.default_rng([recipe.seed, epoch, index]))
+
+        self.network.train()
+        total, seen = 0.0, 0
+        step = (epoch - 1) * self.steps_an_epoch
+        bar = tqdm(total=len(self.photos), desc=f"epoch {epoch}", unit=" images", disable=None, leave=False)
+        with bar:
+            for images, labels, indices in self.batches(order, view if recipe.augments else None):
+                if len(indices) == 1 and recipe.batch_size > 1:
+                    continue  # One photo has no variance to normalise by.
+                loss = self._step(torch.from_numpy(images), torch.from_numpy(labels), step)
+                if not math.isfinite(loss):
+                    kept = f"; {out / 'last.pt'} holds the epoch before" if epoch > 1 else ""
+                    raise UserError(
+                        f"the loss is no number any more at epoch {epoch}, step {step + 1:,}, image"
+                        f" {seen + len(indices):,}{kept}; try a smaller --lr"
+                    )
+                step += 1
+                total += loss * len(indices)
+                seen += len(indices)
+                bar.update(len(indices))
+                bar.set_postfix(loss=f"{total / seen:.4f}")
+        if not seen:
+            raise UserError(f"{self.source}: none of the training photos could be read")
+        seconds = time.perf_counter() - started
+        val_loss, val_accuracy = self._validate()
+        return {
+            "epoch": epoch,
+            "loss": total / seen,
+            "val_loss": val_loss,
+            "val_accuracy": val_accuracy,
+            "seconds": round(seconds, 2),
+            "images_per_second": round(seen / seconds, 1),
+        }
+
+    def _step(self, images: Tensor, labels: Tensor, step: int) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.recipe, step, self.steps_an_epoch)
+        pixels = self.normalize(images.to(self.device))
+        target = labels.to(self.device)
+        if self.mixers and torch.rand(()) < self.recipe.mix:
+            mixer = self.mixers[int(torch.randint(len(self.mixers), ()))]
+            pixels, target = mixer(pixels, target)
+        try:
+            logits = self._logits(pixels)
+            loss = F.cross_entropy(
+                logits, target, weight=self.class_weights, label_smoothing=self.recipe.label_smoothing
+            )
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+        except torch.OutOfMemoryError:
+            raise UserError(f"{self.device.type} has not enough memory for this; try a smaller --batch-size") from None
+        if self.average and step % _STEPS_AN_AVERAGE == 0:
+            self._follow(self.average, step // _STEPS_AN_AVERAGE)
+        return loss.item()
+
+    @torch.no_grad()
+    def _follow(self, average: nn.Module, updates: int) -> None:
+        """Move the average towards the weights (Polyak and Juditsky 1992), faster at first, when they change most."""
+        decay = min(self.recipe.ema**_STEPS_AN_AVERAGE, (1 + updates) / (10 + updates))
+        for kept, live in zip(average.state_dict().values(), self.network.state_dict().values(), strict=True):
+            if kept.is_floating_point():
+                kept.lerp_(live, 1 - decay)
+            else:
+                kept.copy_(live)
+
+    def _logits(self, pixels: Tensor, network: nn.Module | None = None) -> Tensor:
+        autocast: AbstractContextManager = (
+            torch.autocast(self.device.type, torch.bfloat16) if self.bfloat16 else nullcontext()
+        )
+        with autocast:
+            return (network or self.network)(pixels).float()
+
+    @torch.inference_mode()
+    def _validate(self) -> tuple[float, float]:
+        """Mean cross entropy and top-1 accuracy on the validation split of the weights that are kept."""
+        network = (self.average or self.network).eval()
+        total, correct, seen = 0.0, 0, 0
+        for images, labels, _ in self.validation_batches(range(len(self.validation))):
+            logits = self._logits(self.normalize(torch.from_numpy(images).to(self.device)), network)
+            target = torch.from_numpy(labels).to(self.device)
+            total += F.cross_entropy(logits, target, reduction="sum").item()
+            correct += int((logits.argmax(1) == target).sum())
+            seen += len(labels)
+        if not seen:
+            raise UserError(f"{self.source}: none of the validation photos could be read")
+        return total / seen, correct / seen
+
+
+def size_at(recipe: Recipe, epoch: int) -> int:
+    """The side in pixels of the training pictures in this epoch (the first is 1), a multiple of 16 on the way."""
+    if not 0 < recipe.start_size < recipe.input_size:
+        return recipe.input_size
+    begin, end = _GROWTH
+    share = min(max((epoch / recipe.epochs - begin) / (end - begin), 0), 1)
+    grown = recipe.start_size + share * (recipe.input_size - recipe.start_size)
+    return recipe.input_size if share == 1 else round(grown / 16) * 16
+
+
+def learning_rate(recipe: Recipe, step: int, steps_an_epoch: int) -> float:
+    """The rate at a step (the first is 0): linear warm-up, then constant, or a cosine to zero (SGDR, 2017)."""
+    warmup = recipe.warmup_epochs * steps_an_epoch
+    if step < warmup:
+        return recipe.lr * (step + 1) / (warmup + 1)
+    if recipe.schedule == "constant":
+        return recipe.lr
+    left = max(recipe.epochs * steps_an_epoch - warmup, 1)
+    return recipe.lr * (1 + math.cos(math.pi * min((step - warmup) / left, 1))) / 2
+
+
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    parameters = list(network.parameters())
+    # Biases and the scales of normalisation are few, and pulling them to zero helps nothing.
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    # Fused: one pass over all weights, half the time of a step on the CPU.
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True, fused=True)
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, lr=recipe.lr, fused=True)
+
+
+def _mixers(recipe: Recipe, classes: int) -> list[nn.Module]:
+    """Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019) over a batch."""
+    given = ((v2.MixUp, recipe.mixup), (v2.CutMix, recipe.cutmix))
+    return [mixer(alpha=alpha, num_classes=classes) for mixer, alpha in given if alpha]
+
+
+def _class_weights(photos: LabelledPhotos) -> NDArray[np.float32]:
+    counts = np.bincount(photos.labels, minlength=len(photos.classes))
+    return (len(photos) / (len(counts) * counts)).astype(np.float32)
+
+
+def _fast_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware; elsewhere autocast would only slow it down."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
