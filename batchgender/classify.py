@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
@@ -15,6 +15,7 @@ from batchgender.labels import label_of
 from batchgender.model_file import Model, ModelInfo, open_model
 from batchgender.photos import Photo, PhotoFinder
 from batchgender.results import Row, make_row
+from batchgender.thresholds import in_force
 
 _BATCH = 32
 
@@ -33,19 +34,24 @@ class Classifier:
     def classify(
         self,
         *photos: str | os.PathLike[str],
-        threshold: float = 0.0,
+        threshold: float | None = None,
         warn: Callable[[str], None] = lambda line: None,
     ) -> Iterator[Row]:
         """Yield one row for each photo under these folders, files and patterns, in the order of their paths.
 
         Photos that can't be read are rows with an error. The prediction is `Unsure` where the confidence is
-        below `threshold` (0 to 1). `warn` gets one line for each folder that can't be listed. Raises UserError
-        where an input does not exist.
+        below `threshold` (0 to 1); with none given, the thresholds stored in the model decide. `warn` gets one
+        line for each folder that can't be listed. Raises UserError where an input does not exist.
         """
         return self.rows(PhotoFinder([os.fspath(p) for p in photos], warn), threshold)
 
-    def rows(self, photos: Iterable[Photo], threshold: float = 0.0) -> Iterator[Row]:
+    def thresholds(self, threshold: float | None = None) -> dict[str, float]:
+        """The thresholds by class that `threshold` puts in force: those stored in the model where it is None."""
+        return in_force(self.info.thresholds, threshold, self.info.classes)
+
+    def rows(self, photos: Iterable[Photo], threshold: float | None = None) -> Generator[Row]:
         """Yield the row of each photo, in order; holds a few batches at a time, whatever the number of photos."""
+        thresholds = self.thresholds(threshold)
         workers = available_cores()
         pending = iter(photos)
         ahead: deque[Future[list[Row]]] = deque()
@@ -54,14 +60,14 @@ class Classifier:
                 # Two batches waiting for each worker: none idles while a slow photo holds up the order.
                 while (batch := list(islice(pending, _BATCH))) or ahead:
                     if batch:
-                        ahead.append(pool.submit(self._rows, batch, threshold))
+                        ahead.append(pool.submit(self._rows, batch, thresholds))
                     if not batch or len(ahead) > 2 * workers:
                         yield from ahead.popleft().result()
             finally:
                 for future in ahead:
                     future.cancel()
 
-    def _rows(self, photos: Sequence[Photo], threshold: float) -> list[Row]:
+    def _rows(self, photos: Sequence[Photo], thresholds: Mapping[str, float]) -> list[Row]:
         """Decode and infer one batch on one core."""
         classes, size = self.info.classes, self.info.input_size
         labels = [label_of(photo.path, classes, photo.root) for photo in photos]
@@ -75,7 +81,7 @@ class Classifier:
         return [
             Row(photo.path, label=label, error=errors[index])
             if index in errors
-            else make_row(photo.path, next(answers), classes, label, threshold)
+            else make_row(photo.path, next(answers), classes, label, thresholds)
             for index, (photo, label) in enumerate(zip(photos, labels, strict=True))
         ]
 

@@ -21,6 +21,7 @@ METADATA_KEY = "batchgender"
 EXTRA_FILE = "batchgender.json"
 SCHEMA = 1
 DEFAULT_MODEL = Path("exports/batchgender.onnx")
+PACKAGED_MODEL = Path(__file__).parent / "assets" / "default.onnx"
 _FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
@@ -33,11 +34,17 @@ class ModelInfo:
     mean: list[float]
     std: list[float]
     temperature: float = 1.0
+    # By class, of calibrated probabilities; empty where the largest decides.
+    thresholds: dict[str, float] = field(default_factory=dict)
+    # What the temperature was fitted on, and the calibration error before and after.
+    calibration: dict[str, Any] = field(default_factory=dict)
     architecture: str = ""
     recipe: dict[str, Any] = field(default_factory=dict)
     dataset: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
     precision: str = "float32"
+    # How the file was made smaller, and what that costs on validation photos; empty where it was not.
+    compression: dict[str, Any] = field(default_factory=dict)
     created: str = ""
     package_version: str = ""
     license: str = ""
@@ -119,7 +126,7 @@ def open_model(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
 ) -> Model:
-    """Open an ONNX model file; with none given, `exports/batchgender.onnx`.
+    """Open an ONNX model file; with none given, `exports/batchgender.onnx`, else the one in the package.
 
     Our own files describe themselves; a foreign classifier (float input, channels first or last) needs
     `classes`, `mean` and `std`. Raises UserError where the file is missing, damaged or no image classifier.
@@ -155,10 +162,11 @@ def open_model(
 
 def default_model() -> Path:
     """The model that is taken where none is named; raises UserError where there is none."""
-    if DEFAULT_MODEL.is_file():
-        return DEFAULT_MODEL
+    for model in (DEFAULT_MODEL, PACKAGED_MODEL):
+        if model.is_file():
+            return model
     raise UserError(
-        f"no model: {DEFAULT_MODEL} is not there; train and export one"
+        f"no model: {DEFAULT_MODEL} is not there, and none came with the package; train and export one"
         " (`batchgender train`, `batchgender export --format onnx`) or name one with --model"
     )
 

@@ -2,7 +2,6 @@
 
 import html
 import json
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,26 +10,18 @@ from typing import Any
 import numpy as np
 
 from batchgender.errors import UserError, os_reason
-from batchgender.results import UNSURE, Row
+from batchgender.figures import CalibrationError, bounds, gap, percent, share, wilson
+from batchgender.group_file import GroupFile
+from batchgender.groups import GroupCounts, groups_text
+from batchgender.results import Row
+from batchgender.thresholds import UNSURE
 
 NOTE = (
     "The model predicts how a photo's subject was labelled in its training data, not a person's identity."
     " Read the figures of each class beside the overall one."
 )
 _MICRO = 1_000_000
-_ECE_BINS = 15
 _THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-
-
-def wilson(correct: int, count: int) -> tuple[float, float] | None:
-    """The 95 % score interval of a share (Wilson 1927); None where nothing was counted."""
-    if not count:
-        return None
-    z = 1.959963984540054
-    share = correct / count
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 class Report:
@@ -40,8 +31,8 @@ class Report:
     AUROC, expected calibration error and accuracy against coverage are over all labelled readable ones.
     """
 
-    def __init__(self, classes: Sequence[str]) -> None:
-        self.classes = list(classes)
+    def __init__(self, classes: Sequence[str], temperature: float = 1.0, groups: GroupFile | None = None) -> None:
+        self.classes, self.temperature = list(classes), temperature
         self.photos = 0
         self.unreadable = 0
         self.labelled = 0
@@ -51,9 +42,8 @@ class Report:
         self.confusion = np.zeros((count, count + 1), np.int64)
         # Probabilities have six decimals, so a counter for each millionth loses nothing.
         self._scores = np.zeros((2, _MICRO + 1), np.int32) if count == 2 else None
-        self._bin_counts = np.zeros(_ECE_BINS, np.int64)
-        self._bin_correct = np.zeros(_ECE_BINS, np.int64)
-        self._bin_confidence = np.zeros(_ECE_BINS)
+        self._ece, self._ece_uncalibrated = CalibrationError(), CalibrationError()
+        self._groups = GroupCounts(self.classes, groups) if groups else None
         self._covered = np.zeros((len(_THRESHOLDS), 2), np.int64)
 
     def add(self, row: Row) -> None:
@@ -72,11 +62,11 @@ class Report:
         if self._scores is not None:
             self._scores[label, round(row.probabilities[1] * _MICRO)] += 1
         correct = row.probabilities.index(row.confidence) == label
-        # Bins are (lower, upper], as Guo et al. 2017 draw them.
-        at = min(max(math.ceil(row.confidence * _ECE_BINS) - 1, 0), _ECE_BINS - 1)
-        self._bin_counts[at] += 1
-        self._bin_correct[at] += correct
-        self._bin_confidence[at] += row.confidence
+        self._ece.add(row.confidence, correct)
+        if self.temperature != 1:
+            self._ece_uncalibrated.add(uncalibrated(row.confidence, row.probabilities, self.temperature), correct)
+        if self._groups:
+            self._groups.add(row.path, label, predicted)
         for index, threshold in enumerate(_THRESHOLDS):
             if row.confidence >= threshold:
                 self._covered[index] += (1, correct)
@@ -99,24 +89,27 @@ class Report:
             "labelled_unreadable": self.labelled_unreadable,
             "evaluated": self.evaluated,
             "unsure": self.evaluated - answered,
-            "accuracy": _share(correct, answered),
+            "accuracy": share(correct, answered),
             "accuracy_interval_95": wilson(correct, answered),
             "balanced_accuracy": sum(recalls) / len(recalls) if recalls else None,
+            "recall_gap": gap(recalls),
             "classes": classes,
             "confusion": {
                 name: dict(zip([*self.classes, UNSURE], map(int, self.confusion[index]), strict=True))
                 for index, name in enumerate(self.classes)
             },
             "auroc": self._auroc(),
-            "ece": self._ece(),
+            "ece": self._ece.value(),
+            "ece_uncalibrated": self._ece_uncalibrated.value(),
             "coverage": [
                 {
                     "threshold": t,
-                    "coverage": _share(int(n), self.evaluated),
-                    "accuracy": _share(int(right), int(n)),
+                    "coverage": share(int(n), self.evaluated),
+                    "accuracy": share(int(right), int(n)),
                 }
                 for t, (n, right) in zip(_THRESHOLDS, self._covered, strict=True)
             ],
+            "groups": self._groups.metrics() if self._groups else None,
         }
 
     def _class_metrics(self, index: int) -> dict[str, Any]:
@@ -127,10 +120,10 @@ class Report:
             int(answers[:, index].sum()),
         )
         return {
-            "precision": _share(hits, predicted),
-            "recall": _share(hits, answered),
+            "precision": share(hits, predicted),
+            "recall": share(hits, answered),
             "recall_interval_95": wilson(hits, answered),
-            "f1": _share(2 * hits, answered + predicted),
+            "f1": share(2 * hits, answered + predicted),
             "support": int(self.confusion[index].sum()),
         }
 
@@ -145,23 +138,14 @@ class Report:
         below = np.cumsum(negatives) - negatives
         return float((positives * (below + negatives / 2)).sum() / pairs)
 
-    def _ece(self) -> float | None:
-        """Expected calibration error over 15 bins of equal width (Guo et al. 2017)."""
-        if not self.evaluated:
-            return None
-        return float(np.abs(self._bin_correct - self._bin_confidence).sum() / self.evaluated)
+
+def uncalibrated(confidence: float, probabilities: Sequence[float], temperature: float) -> float:
+    """The largest probability as it was before temperature scaling: p ** T, normalised, is softmax(logits)."""
+    return confidence**temperature / sum(p**temperature for p in probabilities)
 
 
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f} %"
-
-
-def _interval(bounds: Sequence[float] | None) -> str:
-    return "" if bounds is None else f"95 % interval {100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}"
+def _interval(interval: Sequence[float] | None) -> str:
+    return f"95 % interval {bounds(interval)}" if interval else ""
 
 
 def as_text(metrics: dict[str, Any]) -> str:
@@ -176,19 +160,23 @@ def as_text(metrics: dict[str, Any]) -> str:
     counts = f"{metrics['labelled']:,} labelled photos" + (f", of which {left}" if left else "")
     lines = [
         counts,
-        f"accuracy           {_percent(metrics['accuracy']):>8}   {_interval(metrics['accuracy_interval_95'])}",
-        f"balanced accuracy  {_percent(metrics['balanced_accuracy']):>8}",
+        f"accuracy           {percent(metrics['accuracy']):>8}   {_interval(metrics['accuracy_interval_95'])}",
+        f"balanced accuracy  {percent(metrics['balanced_accuracy']):>8}",
     ]
+    if metrics["recall_gap"] is not None:
+        lines.append(f"recall gap         {100 * metrics['recall_gap']:>6.1f}     points between the classes")
     if metrics["auroc"] is not None:
         lines.append(f"AUROC              {metrics['auroc']:>8.4f}")
     if metrics["ece"] is not None:
-        lines.append(f"calibration error  {metrics['ece']:>8.4f}   expected (ECE, 15 bins)")
+        before = metrics["ece_uncalibrated"]
+        scaled = "" if before is None else f" ({before:.4f} before temperature scaling)"
+        lines.append(f"calibration error  {metrics['ece']:>8.4f}   expected (ECE, 15 bins){scaled}")
     width = max(len("class"), *map(len, names))
     lines += ["", f"{'class':<{width}}  {'recall':>8}  {'precision':>9}  {'F1':>8}  {'support':>8}"]
     for name, figures in classes.items():
         lines.append(
-            f"{name:<{width}}  {_percent(figures['recall']):>8}  {_percent(figures['precision']):>9}"
-            f"  {_percent(figures['f1']):>8}  {figures['support']:>8,}   {_interval(figures['recall_interval_95'])}"
+            f"{name:<{width}}  {percent(figures['recall']):>8}  {percent(figures['precision']):>9}"
+            f"  {percent(figures['f1']):>8}  {figures['support']:>8,}   {_interval(figures['recall_interval_95'])}"
         )
     predicted = [*names, UNSURE] if metrics["unsure"] else names
     lines += ["", f"{'confusion':<{width + 8}}" + "".join(f"{'as ' + name:>12}" for name in predicted)]
@@ -197,9 +185,9 @@ def as_text(metrics: dict[str, Any]) -> str:
         lines.append(f"{name:<{width + 8}}" + "".join(f"{row[column]:>12,}" for column in predicted))
     lines += ["", "confidence at least   coverage   accuracy"]
     for point in metrics["coverage"]:
-        lines.append(
-            f"{point['threshold']:>19.2f}   {_percent(point['coverage']):>8}   {_percent(point['accuracy']):>8}"
-        )
+        lines.append(f"{point['threshold']:>19.2f}   {percent(point['coverage']):>8}   {percent(point['accuracy']):>8}")
+    if metrics["groups"]:
+        lines += ["", groups_text(metrics["groups"])]
     return "\n".join(lines)
 
 

@@ -3,7 +3,7 @@
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from batchgender.errors import UserError, os_reason
+from batchgender.thresholds import decide
 
-UNSURE = "Unsure"
 FORMATS = (".csv", ".jsonl", ".parquet")
 
 
@@ -33,13 +33,12 @@ class Row:
 
 
 def make_row(
-    path: str, probabilities: Sequence[float], classes: Sequence[str], label: str, threshold: float = 0.0
+    path: str, probabilities: Sequence[float], classes: Sequence[str], label: str, thresholds: Mapping[str, float]
 ) -> Row:
-    """Make the row of a readable photo; the prediction is Unsure where the confidence is below `threshold`."""
+    """Make the row of a readable photo; `thresholds` by class decide its prediction (see `thresholds.decide`)."""
     # Rounded here, so that whoever reads the file computes the same figures as the report.
     rounded = tuple(round(float(p), 6) for p in probabilities)
-    best = max(range(len(rounded)), key=rounded.__getitem__)
-    return Row(path, classes[best] if rounded[best] >= threshold else UNSURE, rounded, label)
+    return Row(path, decide(rounded, classes, thresholds), rounded, label)
 
 
 def columns(classes: Sequence[str]) -> list[str]:
@@ -70,7 +69,7 @@ def write_csv(rows: Iterable[Row], classes: Sequence[str], stream: IO[str]) -> N
 class ResultsFile:
     """A results file in the making: rows go to `OUT.part`, which takes the name OUT when all are there.
 
-    `settings` is what decides a row beside its photo (model digest, threshold, inputs); a run is resumed under
+    `settings` is what decides a row beside its photo (model digest, thresholds, inputs); a run is resumed under
     the same settings only. Raises UserError where OUT can't be written, and where an unfinished run is found
     and neither `resume` nor `overwrite` says what to do with it.
     """

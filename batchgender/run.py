@@ -1,7 +1,8 @@
 """One run of `classify`: photos in, results file and report out, resumable in between."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,6 +12,7 @@ from tqdm import tqdm
 
 from batchgender.classify import Classifier
 from batchgender.errors import UserError, os_reason
+from batchgender.group_file import GroupFile, joined
 from batchgender.photos import PhotoFinder
 from batchgender.report import Report, check_report, write_report
 from batchgender.results import ResultsFile, Row, write_csv
@@ -34,44 +36,49 @@ def run(
     inputs: Sequence[str],
     out: str | IO[str],
     warn: Callable[[str], None],
-    threshold: float = 0.0,
+    threshold: float | None = None,
+    groups: GroupFile | None = None,
     report_file: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> Finished:
     """Classify every photo under `inputs` into `out`, a file's name or an open text stream for CSV.
 
-    Where photos carry labels the report goes to `report_file`, by default `NAME.report.json` beside `out`.
-    Raises UserError; what was written until then is kept in `OUT.part`.
+    Where photos carry labels the report goes to `report_file`, by default `NAME.report.json` beside `out`, with the
+    figures of each group where `groups` are given. `threshold` is as for `Classifier.classify`. Raises
+    UserError; what was written until then is kept in `OUT.part`.
     """
     finder = PhotoFinder(inputs, warn)
-    classes = classifier.info.classes
-    report = Report(classes)
+    info, thresholds = classifier.info, classifier.thresholds(threshold)
     if isinstance(out, str):
         report_file = report_file or str(Path(out).with_suffix(".report.json"))
     if report_file:
         check_report(report_file)
     count = _count(finder, inputs)
-    about = {"model": classifier.model.file, "photos_from": list(inputs), "threshold": threshold}
+    if groups:
+        groups = joined(groups, lambda: (photo.path for photo in finder), warn)
+    report = Report(info.classes, info.temperature, groups)
+    about = {"model": classifier.model.file, "photos_from": list(inputs), "thresholds": thresholds}
     if isinstance(out, str):
         settings = {
-            **about,
             "model": classifier.model.digest,
             "photos_from": [os.path.abspath(i) for i in inputs],
+            "threshold": thresholds,
         }
-        results = ResultsFile(out, classes, settings, resume, overwrite)
+        results = ResultsFile(out, info.classes, settings, resume, overwrite)
         try:
             photos = iter(finder)
             for row in results.done(photo.path for photo in photos):
                 report.add(row)
-            rows = _watched(classifier.rows(photos, threshold), report, count)
-            while group := list(islice(rows, _ROWS_A_WRITE)):
-                results.write(group)
+            with closing(_watched(classifier.rows(photos, threshold), report, count)) as rows:
+                while group := list(islice(rows, _ROWS_A_WRITE)):
+                    results.write(group)
             results.finish()
         finally:
             results.close()
     else:
-        _stream(_watched(classifier.rows(finder, threshold), report, count), classes, out)
+        with closing(_watched(classifier.rows(finder, threshold), report, count)) as rows:
+            _stream(rows, info.classes, out)
     if not report.labelled:
         report_file = None
     if report_file:
@@ -97,9 +104,11 @@ def _count(finder: PhotoFinder, inputs: Sequence[str]) -> int:
     return count
 
 
-def _watched(rows: Iterable[Row], report: Report, count: int) -> Iterator[Row]:
+def _watched(rows: Generator[Row], report: Report, count: int) -> Generator[Row]:
     """Pass rows on, counting them in the report and on a progress bar."""
-    with tqdm(total=count, initial=report.photos, desc="classify", unit=" images", disable=None) as bar:
+    bar = tqdm(total=count, initial=report.photos, desc="classify", unit=" images", disable=None)
+    # Closed here and by the caller: left to the garbage collector, the workers may be told to join themselves.
+    with bar, closing(rows):
         for row in rows:
             report.add(row)
             bar.update()

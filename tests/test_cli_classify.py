@@ -85,6 +85,46 @@ def test_below_the_threshold_is_unsure_and_the_report_says_how_many(
     assert json.loads((tmp_path / "r.report.json").read_text())["unsure"] == (table.prediction == "Unsure").sum() == 1
 
 
+@pytest.fixture
+def careful(red_or_blue: Path, tmp_path: Path) -> Path:
+    """The model that calls red Female, with thresholds of its own: blue must be surer than it ever is."""
+    import onnx
+
+    model = onnx.load(red_or_blue)
+    about = json.loads(model.metadata_props[0].value)
+    onnx.helper.set_model_props(model, {"batchgender": json.dumps({**about, "thresholds": {"Female": 0.5, "Male": 1}})})
+    onnx.save_model(model, tmp_path / "careful.onnx")
+    return tmp_path / "careful.onnx"
+
+
+def test_the_models_own_thresholds_apply_and_are_said_until_one_is_given(
+    cli: Cli, careful: Path, photos: Path, tmp_path: Path
+) -> None:
+    from batchgender import load_classifier
+
+    arguments = ("classify", photos, "--model", careful, "--out")
+    result = cli(*arguments, tmp_path / "r.csv")
+    assert "thresholds: Female 0.5, Male 1, stored in the model (--threshold 0: none)" in result.stderr
+    table = pd.read_csv(tmp_path / "r.csv")
+    assert set(table.prediction[table.p_male > 0.5]) == {"Unsure"} and (table.confidence > 0.5).all()
+    assert [row.prediction for row in load_classifier(careful).classify(photos)] == list(table.prediction)
+    plain = cli(*arguments, tmp_path / "s.csv", "--threshold", 0)
+    assert "stored in the model" not in plain.stderr
+    assert set(pd.read_csv(tmp_path / "s.csv").prediction) == {"Female", "Male"}
+
+
+def test_a_run_is_not_resumed_under_other_thresholds(
+    command: Command, cli: Cli, careful: Path, photos: Path, tmp_path: Path
+) -> None:
+    def full_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_500, 2_500))
+
+    arguments = ("classify", photos, "--model", careful, "--out", tmp_path / "r.csv")
+    assert command(*arguments, preexec_fn=full_disk).wait() == 1
+    assert "another threshold" in one_line_error(cli(*arguments, "--resume", "--threshold", 0))
+    assert cli(*arguments, "--resume").exit_code == 0
+
+
 def test_odd_names_have_their_rows(cli: Cli, red_or_blue: Path, tmp_path: Path) -> None:
     names = ["with space.jpg", 'a,"b".jpg', "new\nline.jpg", "😀.jpg", "-dash.jpg", "=sum.jpg", "per%cent.jpg"]
     for name in names:

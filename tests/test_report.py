@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batchgender.report import Report, as_json, as_text, wilson, write_report
+from batchgender.figures import wilson
+from batchgender.report import Report, as_html, as_json, as_text, write_report
 from batchgender.results import Row, make_row
 
 CLASSES = ["Female", "Male"]
@@ -18,12 +19,12 @@ def random_rows(count: int, threshold: float = 0.0) -> list[Row]:
     for index in range(count):
         label = ("Female", "Male", "Male", "")[index % 4]
         male = rng.beta(2, 1) if label == "Male" else rng.beta(1, 2)
-        rows.append(make_row(f"{index}.jpg", (1 - male, male), CLASSES, label, threshold))
+        rows.append(make_row(f"{index}.jpg", (1 - male, male), CLASSES, label, dict.fromkeys(CLASSES, threshold)))
     return [*rows, Row("broken.jpg", label="Female", error="empty file"), Row("x.jpg", error="empty file")]
 
 
-def metrics_of(rows: list[Row]) -> dict:
-    report = Report(CLASSES)
+def metrics_of(rows: list[Row], temperature: float = 1.0) -> dict:
+    report = Report(CLASSES, temperature)
     for row in rows:
         report.add(row)
     return report.metrics()
@@ -61,6 +62,7 @@ def test_figures_are_those_recomputed_from_the_rows(threshold: float) -> None:
         assert figures["f1"] == pytest.approx(2 * recall * precision / (recall + precision))
         assert figures["support"] == (table.label == name).sum()
     assert metrics["balanced_accuracy"] == pytest.approx(np.mean(recalls))
+    assert metrics["recall_gap"] == pytest.approx(max(recalls) - min(recalls))
     counts = pd.crosstab(table.label, table.prediction)
     for name in CLASSES:
         assert {k: v for k, v in metrics["confusion"][name].items() if v} == dict(counts.loc[name])
@@ -82,6 +84,29 @@ def test_auroc_and_calibration_are_those_recomputed_from_the_rows() -> None:
         assert point["accuracy"] == (pytest.approx(kept.right.mean()) if len(kept) else None)
 
 
+def test_calibration_error_before_temperature_scaling_is_that_of_the_logits() -> None:
+    temperature, rng = 2.5, np.random.default_rng(1)
+    labels = rng.integers(2, size=1000)
+    logits = np.stack([np.zeros(1000), rng.normal(3 * (2 * labels - 1), 4)], 1)
+
+    def rows(scale: float) -> list[Row]:
+        shares = 1 / (1 + np.exp(-logits[:, 1] / scale))
+        return [make_row("", (1 - p, p), CLASSES, CLASSES[i], {}) for p, i in zip(shares, labels, strict=True)]
+
+    scaled, plain = metrics_of(rows(temperature), temperature), metrics_of(rows(1.0))
+    assert scaled["ece_uncalibrated"] == pytest.approx(plain["ece"], abs=1e-4)
+    assert scaled["ece"] != pytest.approx(plain["ece"], abs=1e-2)
+    assert plain["ece_uncalibrated"] is None and "before temperature" not in as_text(plain)
+    shown = f"({scaled['ece_uncalibrated']:.4f} before temperature scaling)"
+    assert shown in as_text(scaled) and shown in as_html(scaled, {})
+    assert json.loads(as_json(scaled, {}))["ece_uncalibrated"] == scaled["ece_uncalibrated"]
+
+
+def test_the_recall_gap_is_printed_in_points() -> None:
+    metrics = metrics_of(random_rows(400))
+    assert f"{100 * metrics['recall_gap']:.1f}     points between the classes" in as_text(metrics)
+
+
 def test_photos_without_a_label_and_unreadable_ones_are_counted_apart() -> None:
     metrics = metrics_of(random_rows(400))
     assert (metrics["photos"], metrics["unreadable"]) == (402, 2)
@@ -95,9 +120,9 @@ def test_wilson_interval_is_that_of_the_textbook() -> None:
 
 
 def test_one_class_alone_gives_no_figure_that_needs_two() -> None:
-    metrics = metrics_of([make_row("a.jpg", (0.9, 0.1), CLASSES, "Female")])
+    metrics = metrics_of([make_row("a.jpg", (0.9, 0.1), CLASSES, "Female", {})])
     assert metrics["accuracy"] == 1 and metrics["auroc"] is None
-    assert metrics["classes"]["Male"]["recall"] is None
+    assert metrics["classes"]["Male"]["recall"] is None and metrics["recall_gap"] is None
     assert "Male" in as_text(metrics)
     json.loads(as_json(metrics, {}))
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from batchgender.errors import UserError
-from batchgender.results import UNSURE, ResultsFile, Row, make_row, read_csv
+from batchgender.results import ResultsFile, Row, make_row, read_csv
+from batchgender.thresholds import UNSURE
 
 CLASSES = ["Female", "Male"]
 ODD_PATHS = [
@@ -27,7 +28,7 @@ SETTINGS = {"model": "1"}
 
 
 def rows() -> list[Row]:
-    read = [make_row(path, (i / 20, 1 - i / 20), CLASSES, CLASSES[i % 2]) for i, path in enumerate(ODD_PATHS)]
+    read = [make_row(path, (i / 20, 1 - i / 20), CLASSES, CLASSES[i % 2], {}) for i, path in enumerate(ODD_PATHS)]
     return [*read, Row("broken.jpg", label="Male", error='empty "file", no picture')]
 
 
@@ -65,9 +66,11 @@ def test_json_lines_and_parquet_hold_the_same_rows(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["r.csv", "r.jsonl", "r.parquet"]
 
 
-def test_a_prediction_below_the_threshold_is_unsure() -> None:
-    assert make_row("a", (0.4, 0.6), CLASSES, "", threshold=0.61).prediction == UNSURE
-    assert make_row("a", (0.4, 0.6), CLASSES, "", threshold=0.6).prediction == "Male"
+def test_a_prediction_below_the_threshold_of_its_class_is_unsure() -> None:
+    thresholds = {"Female": 0.5, "Male": 0.6}
+    assert make_row("a", (0.41, 0.59), CLASSES, "", thresholds).prediction == UNSURE
+    assert make_row("a", (0.4, 0.6), CLASSES, "", thresholds).prediction == "Male"
+    assert make_row("a", (0.4, 0.6), CLASSES, "", thresholds).confidence == 0.6
 
 
 def test_an_unfinished_run_is_refused_and_kept(tmp_path: Path) -> None:

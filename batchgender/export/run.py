@@ -3,34 +3,62 @@
 import os
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from batchgender.errors import UserError, os_reason
+from batchgender.export.compress import compress, responses, smallest
 from batchgender.export.formats import FORMATS
+from batchgender.export.judge import Judge
 from batchgender.export.load import open_any
+from batchgender.export.quantize import int8_format
 from batchgender.export.verify import largest_difference, verify_photos
+from batchgender.model_file import ModelInfo
 from batchgender.training import checkpoint as checkpoints
-from batchgender.training.data import Log
+from batchgender.training.checkpoint import Checkpoint
+from batchgender.training.data import Batches, Log, load_split
 from batchgender.training.evaluate import predictor
+from batchgender.training.models import Deployed
 
 NAME = "batchgender"
+_PHOTOS, _BATCH = 1024, 32
 
 
-def export(checkpoint_file: str, formats: Sequence[str], out: str, data: str | None, log: Log) -> list[Path]:
+def export(
+    checkpoint_file: str,
+    formats: Sequence[str],
+    out: str,
+    data: str | None,
+    log: Log,
+    rank: int | str | None = None,
+    int8: bool = False,
+) -> list[Path]:
     """Export a checkpoint to `out`, a folder, or a file where there is one format; return what was written.
 
+    `rank` makes linear layers smaller ("auto" finds the smallest that keeps the accuracy), `int8` the ONNX file.
     Each file is checked against PyTorch on the test photos of `data` (by default of the training source, where
-    it is a folder here; else on drawn portraits). Raises UserError where a file can't be written, or lies
-    farther from PyTorch than its format may: that file is not kept.
+    it is a folder here; else on drawn portraits); smaller ones also against the checkpoint on its validation
+    photos. Raises UserError where a file can't be written, lies farther from PyTorch than its format may, or
+    loses more than half a point of accuracy: that file is not kept.
     """
     targets = _targets(formats, out)
     checkpoint = checkpoints.load(checkpoint_file)
     module, info = checkpoint.deployed(), checkpoint.info()
+    forms = dict(FORMATS)
+    if rank or int8:
+        images, judge = _labelled(checkpoint, module, data, log)
+        if rank:
+            module, info = _smaller(module, info, rank, images, judge, log)
+        if int8:
+            forms["onnx"] = int8_format(images, judge, log)
     # A Hub id is not asked again: an export must work without a network.
     fallback = checkpoint.source if Path(checkpoint.source).exists() else None
     photos = verify_photos(data, fallback)
     for name, path in targets.items():
-        form = FORMATS[name]
+        form = forms[name]
         part = path.with_name(f"{path.stem}.part{form.suffix}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,10 +78,50 @@ def export(checkpoint_file: str, formats: Sequence[str], out: str, data: str | N
         finally:
             part.unlink(missing_ok=True)
         log(
-            f"{path}  {path.stat().st_size / 1e6:.0f} MB  largest difference from PyTorch {difference:.1e}"
+            f"{path}  {_megabytes(path)}  largest difference from PyTorch {difference:.1e}"
             f" over {len(photos.images)} {photos.source}"
         )
     return list(targets.values())
+
+
+def _labelled(
+    checkpoint: Checkpoint, module: Deployed, data: str | None, log: Log
+) -> tuple[list[NDArray[np.uint8]], Judge]:
+    """Training photos uint8 [B, size, size, 3] to look at, up to 1,024, and the judge over the validation photos."""
+    source, size = data or checkpoint.source, checkpoint.recipe.input_size
+    try:
+        training, validation = (load_split(source, split, log) for split in ("train", "val"))
+    except UserError:
+        if data:
+            raise
+        raise UserError(
+            f"{source}: the training photos can't be loaded; --compress and --quantize need labelled ones: give --data"
+        ) from None
+    # Spread over the split: files sorted by class would give one class alone.
+    spread = np.linspace(0, len(training) - 1, min(_PHOTOS, len(training))).astype(int).tolist()
+    images = [batch for batch, _, _ in Batches(training, size, _BATCH, log)(spread)]
+    if not images:
+        raise UserError(f"{source}: none of its training photos can be read; choose another --data")
+    return images, Judge(predictor(module), checkpoint.classes, validation, size, log)
+
+
+def _smaller(
+    module: Deployed, info: ModelInfo, rank: int | str, images: list[NDArray[np.uint8]], judge: Judge, log: Log
+) -> tuple[Deployed, ModelInfo]:
+    if isinstance(rank, int):
+        small = compress(module, responses(module, images, rank), rank)
+        kept = judge.compare(predictor(small))
+        log(f"rank {rank}: {kept}")
+        kept.check()
+    else:
+        small, rank, kept = smallest(module, images, judge, log)
+    found = {"rank": rank, "rank_photos": sum(map(len, images)), **kept.as_dict()}
+    return small, replace(info, compression=found)
+
+
+def _megabytes(path: Path) -> str:
+    size = path.stat().st_size / 1e6
+    return f"{size:.1f} MB" if size < 10 else f"{size:.0f} MB"
 
 
 def _targets(formats: Sequence[str], out: str) -> dict[str, Path]:

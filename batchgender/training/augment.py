@@ -27,13 +27,13 @@ def augment(image: Image, size: int, recipe: Recipe, rng: np.random.Generator) -
     view = _lit(view, recipe, rng)
     if rng.random() < recipe.noise:
         grain = rng.standard_normal((size, size), np.float32) * np.float32(rng.uniform(2, 16))
-        view = cv2.add(view, cv2.merge([grain] * 3), dtype=cv2.CV_8U)
+        view = np.asarray(cv2.add(view, cv2.merge([grain] * 3), dtype=cv2.CV_8U), np.uint8)
     if rng.random() < recipe.compress:
         stored = cv2.imencode(".jpg", view, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(12, 80))])[1]
-        view = cv2.imdecode(stored, cv2.IMREAD_COLOR)
+        view = np.asarray(cv2.imdecode(stored, cv2.IMREAD_COLOR), np.uint8)
     if rng.random() < recipe.erase:
         _erase(view, rng)
-    return np.asarray(view, np.uint8)
+    return view
 
 
 def _framed(image: Image, size: int, recipe: Recipe, rng: np.random.Generator) -> Image:
@@ -45,7 +45,9 @@ def _framed(image: Image, size: int, recipe: Recipe, rng: np.random.Generator) -
     # Shrinking by more than the filter sees would alias.
     shrink = min(crop_width, crop_height) / size
     if shrink > 1.5:
-        image = cv2.resize(image, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
+        image = np.asarray(
+            cv2.resize(image, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA), np.uint8
+        )
         height, width = image.shape[:2]
         crop_width, crop_height = width * side * stretch, height * side / stretch
     # The crop lies in the photo, or the photo in the crop.
@@ -100,10 +102,12 @@ def _lit(view: Image, recipe: Recipe, rng: np.random.Generator) -> Image:
     matrix = (saturation * np.eye(3) + (1 - saturation) * _LUMA) @ matrix
     if recipe.color or not saturation[0]:
         mean = float(view.reshape(-1, 3)[::61].mean(0) @ _LUMA)
-        view = cv2.transform(view, np.column_stack([contrast * matrix, np.full(3, (1 - contrast[0]) * mean)]))
+        mixed = np.column_stack([contrast * matrix, np.full(3, (1 - contrast[0]) * mean)])
+        view = np.asarray(cv2.transform(view, mixed), np.uint8)
     if recipe.color:
-        view = cv2.LUT(view, (255 * (np.arange(256) / 255) ** gamma).round().astype(np.uint8))
-    return np.asarray(view, np.uint8)
+        curve = (255 * (np.arange(256) / 255) ** gamma).round().astype(np.uint8)
+        view = np.asarray(cv2.LUT(view, curve), np.uint8)
+    return view
 
 
 def _erase(view: Image, rng: np.random.Generator) -> None:

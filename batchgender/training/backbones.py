@@ -41,16 +41,21 @@ def backbone_names() -> list[str]:
 def build_backbone(name: str, classes: int) -> nn.Module:
     """Make a torchvision classifier with random weights: float [B, 3, 224, 224] to logits [B, classes].
 
-    Raises UserError, with the names most like it, on an unknown name.
+    Raises UserError as `check_backbone` does.
     """
+    check_backbone(name)
+    from torchvision import models
+
+    return models.get_model(name, weights=None, num_classes=classes)
+
+
+def check_backbone(name: str) -> None:
+    """Raise UserError, with the names most like it, on a name that is not among `backbone_names`."""
     names = backbone_names()
     if name not in names:
         close = get_close_matches(name.lower(), [*_OURS, *names])
         known = f"did you mean {' or '.join(close)}?" if close else "alexnet, resnet18, mobilenet_v3_large are some"
         raise UserError(f"unknown architecture {name!r}; {known}")
-    from torchvision import models
-
-    return models.get_model(name, weights=None, num_classes=classes)
 
 
 def load_weights(network: nn.Module, architecture: str, source: str, log: Callable[[str], None]) -> None:

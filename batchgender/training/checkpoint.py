@@ -21,7 +21,10 @@ _SCHEMA = 1
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training run at the end of an epoch; `optimizer` is empty where the run can't go on from it."""
+    """A training run at the end of an epoch; `optimizer` is empty where the run can't go on from it.
+
+    `weights` are those to use; `live` those in training, where `weights` are their average.
+    """
 
     weights: dict[str, Tensor]
     classes: list[str]
@@ -31,7 +34,10 @@ class Checkpoint:
     fingerprint: str
     history: list[dict[str, Any]]
     optimizer: dict[str, Any] = field(default_factory=dict)
+    live: dict[str, Tensor] = field(default_factory=dict)
     temperature: float = 1.0
+    thresholds: dict[str, float] = field(default_factory=dict)
+    calibration: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
 
     def network(self) -> nn.Module:
@@ -60,9 +66,11 @@ class Checkpoint:
             mean=list(self.recipe.mean),
             std=list(self.recipe.std),
             temperature=self.temperature,
+            thresholds=self.thresholds,
+            calibration=self.calibration,
             architecture=self.recipe.architecture,
-            recipe=self.recipe.as_dict(),
-            # A folder's place on this machine is nobody's business; a Hub id stays whole.
+            # A place on this machine is nobody's business; a Hub id stays whole.
+            recipe={**self.recipe.as_dict(), "weights": Path(self.recipe.weights).name},
             dataset=Path(self.source).name if Path(self.source).exists() else self.source,
             metrics={key: self.metrics[key] for key in counts if key in self.metrics},
             created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -1,6 +1,6 @@
 """A model's figures on labelled photos: the same rows and the same report as `classify` gives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from batchgender.errors import UserError
+from batchgender.group_file import GroupFile, joined
+from batchgender.photos import printable
 from batchgender.report import Report
 from batchgender.results import Row, make_row
 from batchgender.training.data import Batches, LabelledPhotos, Log
@@ -29,9 +31,39 @@ def predictor(module: Module, device: torch.device | None = None) -> Predict:
 
 
 def evaluate(
-    predict: Predict, classes: list[str], photos: LabelledPhotos, size: int, log: Log, batch_size: int = 32
+    predict: Predict,
+    classes: list[str],
+    photos: LabelledPhotos,
+    size: int,
+    log: Log,
+    batch_size: int = 32,
+    thresholds: Mapping[str, float] | None = None,
+    temperature: float = 1.0,
+    groups: GroupFile | None = None,
 ) -> Report:
-    """Predict every photo and count; raises UserError where the photos have a class that the model has not."""
+    """Predict every photo and count; raises UserError where the photos have a class that the model has not.
+
+    `thresholds` by class decide as in `classify`; `temperature` is the one inside `predict`, for the calibration
+    error before it.
+    """
+    check_classes(photos, classes)
+    # As a results CSV shows them: groups files are written with the same paths.
+    names = [printable(name) for name in photos.names]
+    report = Report(classes, temperature, joined(groups, lambda: names, log) if groups else None)
+    batches = Batches(photos, size, batch_size, log)
+    with tqdm(total=len(photos), desc="evaluate", unit=" images", disable=None, leave=False) as bar:
+        for images, labels, indices in batches(range(len(photos))):
+            for share, label, index in zip(predict(images), labels, indices, strict=True):
+                report.add(make_row(names[index], share, classes, photos.classes[label], thresholds or {}))
+            bar.update(len(indices))
+    labels_by_name = dict(zip(photos.names, photos.labels, strict=True))
+    for name, error in batches.unreadable.items():
+        report.add(Row(printable(name), label=photos.classes[labels_by_name[name]], error=error))
+    return report
+
+
+def check_classes(photos: LabelledPhotos, classes: Sequence[str]) -> None:
+    """Raise UserError where there is no photo, or one of a class that the model does not know."""
     strange = sorted(set(photos.classes) - set(classes))
     if strange:
         raise UserError(
@@ -40,14 +72,3 @@ def evaluate(
         )
     if not len(photos):
         raise UserError("the split has no photos")
-    report = Report(classes)
-    batches = Batches(photos, size, batch_size, log)
-    with tqdm(total=len(photos), desc="evaluate", unit=" images", disable=None, leave=False) as bar:
-        for images, labels, indices in batches(range(len(photos))):
-            for share, label, index in zip(predict(images), labels, indices, strict=True):
-                report.add(make_row(photos.names[index], share, classes, photos.classes[label]))
-            bar.update(len(indices))
-    labels_by_name = dict(zip(photos.names, photos.labels, strict=True))
-    for name, error in batches.unreadable.items():
-        report.add(Row(name, label=photos.classes[labels_by_name[name]], error=error))
-    return report

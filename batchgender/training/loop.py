@@ -8,8 +8,9 @@ import torch
 from batchgender.errors import UserError, os_reason
 from batchgender.report import Report
 from batchgender.training import checkpoint as checkpoints
+from batchgender.training.calibrate import calibrated, logits_of
 from batchgender.training.checkpoint import Checkpoint
-from batchgender.training.data import Log, check_trainable, load_split
+from batchgender.training.data import LabelledPhotos, Log, check_trainable, load_split
 from batchgender.training.evaluate import evaluate, predictor
 from batchgender.training.history import TensorBoardLog, write_history
 from batchgender.training.recipe import Recipe
@@ -48,13 +49,13 @@ def train(
     check_trainable(photos, source)
     if start and start.fingerprint != photos.fingerprint():
         raise UserError(f"{source}: the training photos have changed since {out / 'last.pt'} was written")
-    # Not before the data is there: a run that can't start leaves no folder.
+    trainer = Trainer(recipe, photos, validation, source, target, log, start)
+    # Not before all is there: a run that can't start leaves no folder.
     _make_folder(out)
-    trainer = Trainer(recipe, photos, validation, source, target, log)
     counts = ", ".join(f"{name} {count:,}" for name, count in photos.counts().items())
     log(f"{source}: {len(photos):,} photos to train ({counts}), {len(validation):,} to validate, {len(test):,} to test")
     log(f"{recipe.architecture}, recipe {recipe.name}, {recipe.epochs} epochs on {target.type}, {trainer.precision}")
-    state = trainer.restore(start) if start else trainer.state(0, [])
+    state = start or trainer.state(0, [])
     if start and start.epoch >= recipe.epochs:
         log(f"{out / 'last.pt'}: all {start.epoch} epochs are done; more with --epochs")
     board = TensorBoardLog(out, state.epoch) if tensorboard else None
@@ -72,10 +73,28 @@ def train(
             f"  validation accuracy {100 * record['val_accuracy']:.1f} %  {record['seconds']:.0f} s"
             f"  {record['images_per_second']:.0f} images/s"
         )
-    best = checkpoints.load(out / "best.pt")
-    report = evaluate(predictor(best.deployed().to(target), target), best.classes, test, recipe.input_size, log)
+    best = _calibrated(checkpoints.load(out / "best.pt"), validation, target, log)
+    network = predictor(best.deployed().to(target), target)
+    report = evaluate(network, best.classes, test, recipe.input_size, log, temperature=best.temperature)
     checkpoints.save(replace(best, metrics=report.metrics()), out / "best.pt")
     return report
+
+
+def _calibrated(best: Checkpoint, validation: LabelledPhotos, device: torch.device, log: Log) -> Checkpoint:
+    """The checkpoint with the temperature that fits its validation photos; as it is where none can be found."""
+    size = best.recipe.input_size
+    logits, labels = logits_of(best.deployed().to(device), validation, best.classes, size, log, device)
+    try:
+        after = calibrated(best, logits, labels)
+    except UserError as error:
+        log(f"not calibrated: {error}")
+        return best
+    fit = after.calibration
+    log(
+        f"epoch {best.epoch} is the best; temperature {after.temperature:.3f}, expected calibration error"
+        f" {fit['ece_before']:.4f} before, {fit['ece_after']:.4f} after, over {fit['photos']:,} validation photos"
+    )
+    return after
 
 
 def _start(out: Path, resume: bool) -> Checkpoint | None:

@@ -96,33 +96,33 @@ class Recipe:
 # The field's ways of training from scratch on ten thousand photos; see README for what each gave.
 STRONG = Recipe(
     name="strong",
-    architecture="alexnet_bn",
-    epochs=50,
+    architecture="alexnet_bn512",
+    epochs=75,
     batch_size=64,
-    lr=1e-3,
+    lr=3e-4,
     start_size=128,
     optimizer="adamw",
     weight_decay=0.05,
     schedule="cosine",
-    warmup_epochs=3,
+    warmup_epochs=2,
     label_smoothing=0.05,
     balance=True,
     ema=0.998,
-    patience=25,
+    patience=30,
     flip=0.5,
-    crop=(0.65, 1.5),
+    crop=(0.7, 1.4),
     stretch=0.2,
-    rotate=20,
-    shear=8,
-    color=0.4,
-    grayscale=0.15,
-    blur=0.25,
-    noise=0.2,
-    compress=0.25,
-    erase=0.25,
+    rotate=18,
+    shear=6,
+    color=0.35,
+    grayscale=0.12,
+    blur=0.2,
+    noise=0.15,
+    compress=0.2,
+    erase=0.2,
     mixup=0.2,
     cutmix=1.0,
-    mix=0.3,
+    mix=0.2,
 )
 RECIPES = {"seed": Recipe(), "strong": STRONG}
 
@@ -145,7 +145,7 @@ def find_recipe(name: str) -> Recipe:
         raise UserError(f"{name}: a recipe is a table of keys and values")
     # A file says what differs from a recipe by name: `base`, else the seed recipe.
     base = data.pop("base", "seed")
-    if base not in RECIPES:
+    if not isinstance(base, str) or base not in RECIPES:
         raise UserError(f"{name}: unknown base {base!r}; choose from {', '.join(RECIPES)}")
     try:
         return Recipe.from_dict({**RECIPES[base].as_dict(), "name": path.stem, **data})
@@ -163,7 +163,10 @@ def _checked(entry: Any, value: Any) -> Any:
     if isinstance(entry.default, tuple):
         if not isinstance(value, list | tuple) or len(value) != len(entry.default):
             raise UserError(f"{entry.name} wants {len(entry.default)} numbers, has {value!r}")
-        return tuple(_checked_number(entry, v, float) for v in value)
+        numbers = tuple(_checked_number(entry, v, float) for v in value)
+        if entry.name == "crop" and numbers[0] > numbers[1]:
+            raise UserError(f"crop wants the smaller number first, has {value!r}")
+        return numbers
     if isinstance(entry.default, bool | str):
         if type(value) is not type(entry.default):
             raise UserError(

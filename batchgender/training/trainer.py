@@ -40,7 +40,12 @@ class Trainer:
         source: str,
         device: torch.device,
         log: Log,
+        start: Checkpoint | None = None,
     ) -> None:
+        """Begin at random weights, at those that the recipe names, or where the checkpoint `start` stopped.
+
+        Raises UserError where the network, its weights and the recipe don't fit.
+        """
         self.recipe, self.source, self.device = recipe, source, device
         self.photos, self.validation = photos, validation
         self.batches = Batches(photos, recipe.input_size, recipe.batch_size, log)
@@ -49,9 +54,10 @@ class Trainer:
         network = build(recipe.architecture, len(photos.classes))
         if recipe.batch_size == 1 and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
             raise UserError(f"{recipe.architecture} normalises over the batch; give --batch-size 2 or more")
-        if recipe.weights:
+        if recipe.weights and not start:
             load_weights(network, recipe.architecture, recipe.weights, log)
-        self.network = network.to(device, memory_format=torch.channels_last)
+        _check_sizes(network, recipe)
+        self.network = network.to(memory_format=torch.channels_last).to(device)
         self.average = copy.deepcopy(self.network).requires_grad_(False) if recipe.ema else None
         self.normalize = Normalize(recipe.mean, recipe.std).to(device)
         self.class_weights = torch.from_numpy(_class_weights(photos)).to(device) if recipe.balance else None
@@ -60,16 +66,16 @@ class Trainer:
         self.steps_an_epoch = math.ceil(len(photos) / recipe.batch_size)
         self.bfloat16 = _fast_bfloat16(device)
         self.precision = "bfloat16 autocast" if self.bfloat16 else "float32"
+        if start:
+            self._restore(start)
 
-    def restore(self, start: Checkpoint) -> Checkpoint:
-        """Go on from a checkpoint."""
+    def _restore(self, start: Checkpoint) -> None:
         if not start.optimizer:
             raise UserError("this checkpoint holds no optimizer state; resume from last.pt")
         self.network.load_state_dict(start.live or start.weights)
         if self.average:
             self.average.load_state_dict(start.weights)
         self.optimizer.load_state_dict(start.optimizer)
-        return start
 
     def state(self, epoch: int, history: list[dict[str, Any]]) -> Checkpoint:
         """Everything that a resumed run needs."""
@@ -203,6 +209,20 @@ def learning_rate(recipe: Recipe, step: int, steps_an_epoch: int) -> float:
         return recipe.lr
     left = max(recipe.epochs * steps_an_epoch - warmup, 1)
     return recipe.lr * (1 + math.cos(math.pi * min((step - warmup) / left, 1))) / 2
+
+
+@torch.inference_mode()
+def _check_sizes(network: nn.Module, recipe: Recipe) -> None:
+    """Raise UserError where the network does not take a size that the recipe trains at: some take one alone."""
+    network.eval()
+    for size in sorted({size_at(recipe, epoch) for epoch in range(1, recipe.epochs + 1)}):
+        try:
+            network(torch.zeros(1, 3, size, size))
+        except (AssertionError, RuntimeError, ValueError):
+            raise UserError(
+                f"{recipe.architecture} can't take pictures of {size} pixels; change input_size and start_size"
+                " in a recipe file"
+            ) from None
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

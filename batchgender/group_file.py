@@ -1,0 +1,123 @@
+"""Which groups a photo is in: a CSV of paths and groups, read, and joined with the photos."""
+
+import csv
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import IO
+
+from batchgender.errors import UserError, os_reason
+
+
+@dataclass(frozen=True)
+class GroupFile:
+    """A groups file: its name, its columns but for the path, and for each path its group in each, "" for none."""
+
+    file: str
+    columns: list[str]
+    rows: dict[str, tuple[str, ...]]
+
+
+def read_groups(file: str) -> GroupFile:
+    """Read a CSV with a column `path` and others that are groupings; raises UserError where it is none.
+
+    It holds the rows in memory: a million take about two seconds and 150 MB.
+    """
+    try:
+        # A spreadsheet marks its UTF-8 with a BOM.
+        with open(file, encoding="utf-8-sig", newline="") as stream:
+            return _read(file, stream)
+    except FileNotFoundError:
+        raise UserError(f"{file}: no such groups file; check --groups") from None
+    except OSError as error:
+        raise UserError(f"{file}: can't read the groups ({os_reason(error)})") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{file}: not UTF-8; save the groups file as CSV in UTF-8") from None
+    except csv.Error as error:
+        raise UserError(f"{file}: damaged or no CSV ({error})") from None
+
+
+def _read(file: str, stream: IO[str]) -> GroupFile:
+    reader = csv.reader(stream)
+    names = [name.strip() for name in next(reader, [])]
+    if "path" not in names:
+        raise UserError(f"{file}: no column `path` in its first line; name the columns path and the groupings after it")
+    at = names.index("path")
+    columns = [name for index, name in enumerate(names) if index != at]
+    if not columns:
+        raise UserError(f"{file}: no column beside `path`; add one for each grouping, age_band for example")
+    if "" in columns or len(set(names)) < len(names):
+        raise UserError(f"{file}: a column without a name or with that of another; name each in the first line")
+    rows: dict[str, tuple[str, ...]] = {}
+    # Few combinations stand in many rows: each is cleaned and kept once.
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for cells in reader:
+        if not cells:
+            continue
+        if len(cells) != len(names):
+            raise UserError(f"{file}: line {reader.line_num} has {len(cells)} cells, the first line {len(names)}")
+        path = cells.pop(at)
+        raw = tuple(cells)
+        groups = known.get(raw) or known.setdefault(raw, tuple(" ".join(cell.split()) for cell in raw))
+        if rows.setdefault(path, groups) != groups:
+            raise UserError(f"{file}: {path!r} stands twice with different groups; keep one of the lines")
+    return GroupFile(file, columns, rows)
+
+
+def joined(groups: GroupFile, paths: Callable[[], Iterable[str]], warn: Callable[[str], None]) -> GroupFile:
+    """Key the rows by the paths of the photos; `paths` gives all of them, each time it is called.
+
+    Where no path is in the file as it is, paths are compared from their ends: a row is a photo's where the one's
+    whole path is the end of the other's, the longest such, and neither fits another as well. `warn` gets a line
+    with the photos that have no row. Raises UserError where none has.
+    """
+    first, count, found = "", 0, 0
+    for path in paths():
+        first = first or path
+        count += 1
+        found += path in groups.rows
+    if not found:
+        groups = _joined_by_ends(groups, paths())
+        found = len(groups.rows)
+    if found < count:
+        warn(f"{groups.file}: {count - found:,} of {count:,} photos have no row of their own in it and are in no group")
+    return groups
+
+
+def _joined_by_ends(groups: GroupFile, photos: Iterable[str]) -> GroupFile:
+    # Sorted backwards, the rows that end as a photo's path does stand together.
+    backwards = sorted(map(_backwards, groups.rows))
+    claims: dict[str, str] = {}
+    example = ""
+    for photo in photos:
+        example = example or photo
+        if row := _row_by_end(photo, groups.rows, backwards):
+            # Two photos that fit one row: it is neither's.
+            claims[row] = "" if row in claims else photo
+    rows = {photo: groups.rows[row] for row, photo in claims.items() if photo}
+    if not rows:
+        theirs = next(iter(groups.rows), None)
+        raise UserError(
+            f"{groups.file}: none of its paths is that of one photo"
+            f" ({'no rows' if theirs is None else repr(theirs)} there, {example!r} here);"
+            " write them as in the column path of the results CSV"
+        )
+    return replace(groups, rows=rows)
+
+
+def _row_by_end(photo: str, rows: dict[str, tuple[str, ...]], backwards: list[str]) -> str | None:
+    key = _backwards(photo)
+    at = bisect_left(backwards, key)
+    longer = [row for row in backwards[at : at + 2] if row.startswith(key)]
+    if longer:
+        return _backwards(longer[0][:-1]).removesuffix("/") if len(longer) == 1 else None
+    rest = photo
+    while "/" in rest:
+        rest = rest.split("/", 1)[1]
+        if rest in rows:
+            return rest
+    return None
+
+
+def _backwards(path: str) -> str:
+    return "/".join(reversed(path.split("/"))) + "/"
