@@ -1,4 +1,7 @@
 # batchgender: `make help` lists the targets.
+# A step of a pipe that fails is a failure.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,8 +11,12 @@ OUT ?= results.csv
 TRAIN_FLAGS ?=
 DEMO := demo
 
+# The packaged model and what it is made with.
+ASSETS := batchgender/assets
+DEFAULT := runs/default
+
 .DEFAULT_GOAL := help
-.PHONY: setup demo train export classify test lint bench clean help
+.PHONY: setup demo train export classify default-model test lint bench bench-train clean help
 
 setup: $(VENV)/.ready  ## Make .venv and install batchgender with its packages in it
 
@@ -41,6 +48,19 @@ classify: setup  ## Classify PHOTOS into OUT: make classify PHOTOS=folder OUT=re
 	@test -n '$(PHOTOS)' || { echo 'say which photos: make classify PHOTOS=folder' >&2; exit 2; }
 	$(BIN)/batchgender classify '$(PHOTOS)' --out '$(OUT)'
 
+default-model: setup  ## Make the packaged model and its card again, resumable: make default-model DATA=folder
+	@test -d '$(DATA)' || { echo 'say which photos: make default-model DATA=folder' >&2; exit 2; }
+	mkdir -p $(DEFAULT) $(ASSETS)
+	$(BIN)/batchgender train --data '$(DATA)' --recipe strong --out $(DEFAULT) \
+		$(if $(wildcard $(DEFAULT)/last.pt),--resume) 2>&1 | tee -a $(DEFAULT)/train.log
+	$(BIN)/batchgender export $(DEFAULT)/best.pt --format onnx --compress auto --quantize int8 \
+		--license 'weights: for non-commercial research only, as UTKFace; code: MIT' --out $(DEFAULT)/default.onnx
+	$(BIN)/python -m batchgender.utkface '$(DATA)' $(DEFAULT)/groups.csv
+	$(BIN)/batchgender evaluate $(DEFAULT)/default.onnx --data '$(DATA)' --groups $(DEFAULT)/groups.csv \
+		--report $(DEFAULT)/default.report.json
+	cp $(DEFAULT)/default.onnx $(ASSETS)/default.onnx
+	$(BIN)/python -m batchgender.export.card $(ASSETS)/default.onnx $(DEFAULT)/default.report.json $(ASSETS)/MODEL_CARD.md
+
 test: setup  ## Run the tests
 	$(BIN)/python -m pytest
 
@@ -52,9 +72,12 @@ lint: setup  ## Check lint, format and types
 bench: setup  ## Compare classify's images/s with the torchvision baseline: make bench PHOTOS=folder
 	$(BIN)/python tests/benchmarks/bench_classify.py $(PHOTOS)
 
+bench-train: setup  ## Compare a training epoch with its bare passes: make bench-train PHOTOS=folder
+	$(BIN)/python tests/benchmarks/bench_train.py $(PHOTOS)
+
 clean:  ## Remove what the targets made, but for .venv, runs/ and exported models
 	rm -rf $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find batchgender tests -name __pycache__ -type d -exec rm -rf {} +
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -14,7 +14,7 @@ from conftest import one_line_error
 from torch import nn
 
 from batchgender.errors import UserError
-from batchgender.export.compress import compress, responses
+from batchgender.export.compress import compress, folded, responses
 
 Cli = Callable[..., Any]
 
@@ -159,6 +159,28 @@ def test_where_the_training_photos_are_gone_it_asks_for_others(
     message = one_line_error(cli(*arguments))
     assert "gone: the training photos can't be loaded" in message and "give --data" in message
     assert not (tmp_path / "x").exists()
+
+
+def test_folding_changes_no_answer_and_leaves_alone_what_cannot_be_traced(images: list[np.ndarray]) -> None:
+    class Branching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = tiny_networks.tiny()
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return self.net(pixels) if pixels.mean() > 0 else self.net(-pixels)
+
+    torch.manual_seed(0)
+    network = tiny_networks.tiny()
+    for batch in images:
+        network(torch.from_numpy(batch).permute(0, 3, 1, 2) / 64 - 2)
+    network.eval()
+    small = folded(network)
+    assert not [m for m in small.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+    apart = answers(tiny_networks.deployed(small), images) - answers(tiny_networks.deployed(network), images)
+    assert apart.abs().max() < 1e-4
+    branching = Branching().eval()
+    assert folded(branching) is branching
 
 
 def test_batch_normalisation_is_folded_away(cli: Cli, checkpoint: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import tiny_networks
 import torch
 from conftest import one_line_error
 
+from batchgender.export.compress import folded
 from batchgender.export.judge import Judge
 from batchgender.export.quantize import int8_format
 from batchgender.model_file import ModelInfo, open_model
@@ -115,14 +116,15 @@ def test_evaluate_gives_the_accuracy_that_the_file_names(
 def test_a_network_that_sees_the_mirror_image_too_keeps_its_last_layer_whole(
     network: torch.nn.Module, source: Path, tmp_path: Path
 ) -> None:
-    module = tiny_networks.deployed(network, flip=True)
+    module = tiny_networks.deployed(folded(network), flip=True)
     validation = load_split(str(source), "val", lambda line: None)
     judge = Judge(predictor(module), tiny_networks.CLASSES, validation, tiny_networks.SIZE, lambda line: None)
     form = int8_format(tiny_networks.batches(source), judge, lambda line: None)
     info = ModelInfo(tiny_networks.CLASSES, tiny_networks.SIZE, [0.5] * 3, [0.25] * 3)
     form.write(module, info, tmp_path / "flip.onnx")
     kinds = layers(tmp_path / "flip.onnx", tmp_path)
-    assert kinds.count("QLinearConv") == 4 and kinds.count("Gemm") == 2
+    assert kinds.count("QLinearConv") == 4 and kinds.count("QGemm") == 4 and kinds.count("Gemm") == 2
+    assert "BatchNormalization" not in kinds
     assert judge.compare(open_model(tmp_path / "flip.onnx").predict).flips <= 1
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.fx.experimental.optimization import fuse
 
 from batchgender.errors import UserError
 from batchgender.export.judge import Judge, Kept
@@ -37,6 +38,17 @@ class Response:
 
     mean: Tensor
     directions: Tensor
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """A copy of a network in evaluation mode, its batch normalisation folded into the layers before it.
+
+    A network that torch.fx can't trace, because it branches on its input, is given back as it is.
+    """
+    try:
+        return fuse(network).requires_grad_(False)
+    except Exception:  # What a trace stumbles over has no common class; an export without folding is right too.
+        return network
 
 
 def responses(module: nn.Module, batches: Iterable[NDArray[np.uint8]], rank: int) -> dict[str, Response]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchgender.errors import UserError, os_reason
-from batchgender.export.compress import compress, responses, smallest
+from batchgender.export.compress import compress, folded, responses, smallest
 from batchgender.export.formats import FORMATS
 from batchgender.export.judge import Judge
 from batchgender.export.load import open_any
@@ -50,6 +50,7 @@ def export(
     forms = dict(FORMATS)
     if rank or int8:
         images, judge = _labelled(checkpoint, module, data, log)
+        module.network = folded(module.network)
         if rank:
             module, info = _smaller(module, info, rank, images, judge, log)
         if int8:

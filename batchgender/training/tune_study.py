@@ -145,9 +145,10 @@ def resumed_plan(
     if other:
         names = ", ".join("--arch" if key == "architecture" else f"--{key}" for key in other)
         raise UserError(f"{folder}: was begun with another {names}; leave it out or start a new study without --resume")
-    trials = trials or study.user_attrs["trials"]
-    study.set_user_attr("trials", trials)
-    return Plan(recipe, source or before["source"], folder, trials, before["photos"])
+    if trials:
+        study.set_user_attr("trials", trials)
+    wanted = trials or study.user_attrs["trials"]
+    return Plan(recipe, source or before["source"], folder, wanted, before["photos"])
 
 
 def requeue(study: optuna.Study) -> None:
