@@ -92,7 +92,7 @@ def load_classifier(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
 ) -> Classifier:
-    """Open a model file (`exports/batchgender.onnx` where none is named) as a classifier.
+    """Open a model file (where none is named `exports/batchgender.onnx`, else the packaged one) as a classifier.
 
     A foreign ONNX classifier needs its `classes`, and `mean` and `std` over RGB in 0..1. Raises UserError where
     the file is missing, damaged or no image classifier.

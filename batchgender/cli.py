@@ -228,6 +228,7 @@ def tune(data: str | None, out: str | None, trials: int | None, device: str, res
 @click.option("--split", type=click.Choice(["test", "val", "train", "all"]), default="test", show_default=True)
 @click.option("--report", "report_file", metavar="FILE", help="Write the report too: .json or .html.")
 @_reading_options
+@click.option("--flip", is_flag=True, help="Let a checkpoint look at the mirror image too.")
 @_foreign_options
 def evaluate(
     model: str,
@@ -236,6 +237,7 @@ def evaluate(
     report_file: str | None,
     threshold: float | None,
     groups: str | None,
+    flip: bool,
     classes: list[str] | None,
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
@@ -258,7 +260,7 @@ def evaluate(
     if report_file:
         check_report(report_file)
     table = read_groups(groups) if groups else None
-    predict, info = open_any(model, classes, mean, std)
+    predict, info = open_any(model, classes, mean, std, flip)
     thresholds = in_force(info.thresholds, threshold, info.classes)
     _say_thresholds(info.thresholds, threshold)
     source = data or DEFAULT_SOURCE
@@ -331,6 +333,8 @@ def calibrate(checkpoint: str, data: str | None, split: str, target_accuracy: fl
     help="Linear layers of this rank; auto: the smallest that keeps the accuracy.",
 )
 @click.option("--quantize", type=click.Choice(["int8"]), help="8-bit weights and activations, for onnx.")
+@click.option("--flip", is_flag=True, help="Let the model look at the mirror image too: twice the work.")
+@click.option("--license", "terms", metavar="TEXT", help="What the file says of its licence.")
 def export(
     checkpoint: str | None,
     formats: tuple[str, ...],
@@ -338,6 +342,8 @@ def export(
     data: str | None,
     rank: int | str | None,
     quantize: str | None,
+    flip: bool,
+    terms: str | None,
 ) -> None:
     """Write model files, checked against PyTorch.
 
@@ -355,19 +361,20 @@ def export(
     if quantize and set(formats) != {"onnx"}:
         raise click.UsageError("--quantize is for --format onnx alone")
     from batchgender.export.run import export as write
+    from batchgender.training.checkpoint import LICENSE
     from batchgender.training.runs import newest
 
     chosen = checkpoint or str(newest("best.pt", "train first, or name a checkpoint"))
     _say(f"checkpoint: {chosen}")
     if "torchscript" in formats:
         _say("TorchScript is deprecated in PyTorch; --format pt2 is its successor")
-    write(chosen, formats, out, data, _say, rank, quantize == "int8")
+    write(chosen, formats, out, data, _say, rank, quantize == "int8", flip, terms or LICENSE)
 
 
 @main.command()
 @click.argument("photos", nargs=-1, required=True)
 @click.option("--out", required=True, metavar="FILE", help=".csv, .jsonl or .parquet; - streams CSV to stdout.")
-@click.option("--model", metavar="FILE", help="ONNX model.  [default: exports/batchgender.onnx]")
+@click.option("--model", metavar="FILE", help="ONNX model.  [default: exports/batchgender.onnx, else the packaged one]")
 @click.option(
     "--report",
     "report_file",

@@ -42,6 +42,8 @@ class ModelInfo:
     recipe: dict[str, Any] = field(default_factory=dict)
     dataset: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
+    # Whether the logits are the mean over the photo and its mirror image.
+    flip: bool = False
     precision: str = "float32"
     # How the file was made smaller, and what that costs on validation photos; empty where it was not.
     compression: dict[str, Any] = field(default_factory=dict)

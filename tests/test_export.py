@@ -1,6 +1,9 @@
 """Exports of a really trained AlexNet: they say and give what PyTorch gives."""
 
 import json
+import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +16,11 @@ import pytest
 import torch
 from conftest import one_line_error
 
+from batchgender import model_file
+from batchgender.model_file import open_model
 from batchgender.portraits import draw_portrait
 from batchgender.training import checkpoint as checkpoints
+from batchgender.training.data import Batches, load_split
 
 Cli = Callable[..., Any]
 
@@ -115,6 +121,55 @@ def test_classify_reports_what_evaluate_reports(cli: Cli, exported: Path, portra
     evaluated = cli("evaluate", model, "--data", portraits).stdout
     classified = cli("classify", portraits / "test", "--model", model, "--out", tmp_path / "r.csv").stdout
     assert classified == evaluated
+
+
+def test_alexnet_of_low_rank_in_int8_is_a_fortieth_and_answers_the_same(
+    cli: Cli, exported: Path, trained: Path, portraits: Path, tmp_path: Path
+) -> None:
+    small = tmp_path / "small.onnx"
+    options = ("--compress", "auto", "--quantize", "int8", "--out", small)
+    result = cli("export", trained / "best.pt", "--format", "onnx", *options)
+    assert result.exit_code == 0, result.output
+    size = small.stat().st_size
+    assert size < 8e6 and f"{small}  {size / 1e6:.1f} MB" in result.stderr
+    whole = open_model(exported / "batchgender.onnx")
+    assert whole.info.compression == {} and open_model(small).info.precision == "int8"
+    photos = load_split(str(portraits), "test", lambda line: None)
+    (images, _, _), *_ = Batches(photos, 224, 32, lambda line: None)(range(len(photos)))
+    assert np.abs(open_model(small).predict(images) - whole.predict(images)).max() < 0.1
+
+
+def test_the_packaged_model_is_taken_where_there_is_no_export(
+    cli: Cli, red_or_blue: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packaged = tmp_path / "assets" / "default.onnx"
+    packaged.parent.mkdir()
+    packaged.write_bytes(red_or_blue.read_bytes())
+    monkeypatch.setattr(model_file, "PACKAGED_MODEL", packaged)
+    monkeypatch.chdir(tmp_path)
+    result = cli("classify", photos, "--out", tmp_path / "r.csv")
+    assert result.exit_code == 0 and f"model: {packaged}" in result.stderr
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "exports" / "batchgender.onnx").write_bytes(red_or_blue.read_bytes())
+    assert model_file.default_model() == Path("exports/batchgender.onnx")
+
+
+def test_a_wheel_carries_the_packaged_model_and_its_card(tmp_path: Path) -> None:
+    pytest.importorskip("setuptools")
+    project, copy = Path(__file__).parent.parent, tmp_path / "copy"
+    without = shutil.ignore_patterns("__pycache__", "assets")
+    shutil.copytree(project / "batchgender", copy / "batchgender", ignore=without)
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(project / name, copy)
+    (copy / "batchgender" / "assets").mkdir()
+    for name in ("default.onnx", "MODEL_CARD.md"):
+        (copy / "batchgender" / "assets" / name).write_bytes(b"x")
+    build = f"from setuptools import build_meta; build_meta.build_wheel({str(tmp_path)!r})"
+    subprocess.run([sys.executable, "-c", build], cwd=copy, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert {"batchgender/assets/default.onnx", "batchgender/assets/MODEL_CARD.md"} <= set(
+        zipfile.ZipFile(wheel).namelist()
+    )
 
 
 def test_a_file_that_differs_from_pytorch_is_not_kept(

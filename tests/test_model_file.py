@@ -5,6 +5,7 @@ import onnx
 import pytest
 from conftest import BLUE, RED, picture
 
+from batchgender import model_file
 from batchgender.errors import UserError
 from batchgender.model_file import METADATA_KEY, open_model
 
@@ -109,6 +110,7 @@ def test_without_a_model_named_the_export_is_taken_or_the_way_to_one_said(
     tmp_path: Path, red_or_blue: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(model_file, "PACKAGED_MODEL", tmp_path / "none.onnx")
     with pytest.raises(UserError, match="train and export one"):
         open_model()
     (tmp_path / "exports").mkdir()

@@ -164,9 +164,9 @@ def test_tensorboard_logs_each_epoch(cli: Cli, portraits: Path, tmp_path: Path) 
     assert cli(*line).exit_code == 0
     events = EventAccumulator(str(out / "tensorboard"))
     events.Reload()
-    logged = [(scalar.step, scalar.value) for scalar in events.Scalars("val_accuracy")]
+    logged = {scalar.step: scalar.value for scalar in events.Scalars("val_accuracy")}
     history = pd.read_csv(out / "history.csv")
-    assert logged == pytest.approx(list(zip(history.epoch, history.val_accuracy, strict=True)), abs=1e-6)
+    assert logged == pytest.approx(dict(zip(history.epoch, history.val_accuracy, strict=True)), abs=1e-6)
 
 
 def test_pictures_grow_and_end_at_the_models_size() -> None:
@@ -195,3 +195,17 @@ def test_balance_makes_a_rare_class_count_as_much(portraits: Path) -> None:
         weight * count for weight, count in zip(trainer.class_weights.tolist(), few.counts().values(), strict=True)
     ]
     assert total[0] == pytest.approx(total[1]) and sum(total) == pytest.approx(len(few))
+
+
+def test_test_time_flip_is_the_same_in_the_checkpoint_and_in_its_export(
+    cli: Cli, strong: Path, portraits: Path, tmp_path: Path
+) -> None:
+    flipped = tmp_path / "flipped.onnx"
+    export = ("export", strong / "best.pt", "--format", "onnx", "--out", flipped, "--data", portraits)
+    assert cli(*export, "--flip", "--license", "for these tests alone").exit_code == 0
+    result = cli("evaluate", strong / "best.pt", "--data", portraits, "--flip")
+    assert result.stdout == cli("evaluate", flipped, "--data", portraits).stdout
+    assert result.stdout != cli("evaluate", strong / "best.pt", "--data", portraits).stdout
+    said = json.loads(cli("inspect", flipped).stdout)["batchgender"]
+    assert said["flip"] is True and said["license"] == "for these tests alone"
+    assert "an exported model" in one_line_error(cli("evaluate", flipped, "--data", portraits, "--flip"))

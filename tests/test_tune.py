@@ -184,17 +184,21 @@ def test_trials_worse_than_most_are_pruned(cli: Cli, faces: Path, recipe: Path, 
     from batchgender.training.loop import train
     from batchgender.training.recipe import changed
 
-    # From a network that is trained: what harms it shows after an epoch.
-    train(changed(find_recipe(str(recipe)), {"epochs": 12}), str(faces), tmp_path / "run", "cpu", lambda line: None)
+    # From a network that knows the validation photos: trials that make it forget them show after an epoch.
+    for split in ("train", "val", "test"):
+        shutil.copytree(faces / "val", tmp_path / "known" / split)
+    known, run = str(tmp_path / "known"), tmp_path / "run"
+    train(changed(find_recipe(str(recipe)), {"epochs": 15}), known, run, "cpu", lambda line: None)
     trained = tmp_path / "trained.toml"
-    trained.write_text(recipe.read_text() + f'weights = "{tmp_path}/run/best.pt"\n')
-    line = ("tune", "--data", faces, "--recipe", trained, "--trials", 9, "--epochs", 3, "--device", "cpu")
+    trained.write_text(recipe.read_text() + f'weights = "{run}/best.pt"\n')
+    line = ("tune", "--data", faces, "--recipe", trained, "--trials", 8, "--epochs", 2, "--device", "cpu")
     result = cli(*line, "--out", tmp_path / "study")
     assert result.exit_code == 0, result.stderr
     trials = pd.read_csv(tmp_path / "study" / "trials.csv")
     pruned = trials[trials.state == "pruned"]
-    assert len(pruned) and (pruned.epochs < 3).all() and (pruned.trial > 5).all()
-    assert (trials[trials.state == "complete"].epochs == 3).all()
+    assert len(pruned) and (pruned.epochs == 1).all() and (pruned.trial > 5).all()
+    assert (trials[trials.state == "complete"].epochs == 2).all()
+    assert f"trial {pruned.trial.iloc[0]}/8  pruned after epoch 1" in result.stderr
 
 
 def test_a_study_that_is_there_is_not_begun_again(cli: Cli, line: tuple[Any, ...], whole: tuple[Path, Any]) -> None:

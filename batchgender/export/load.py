@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -16,17 +17,21 @@ def open_any(
     classes: Sequence[str] | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    flip: bool = False,
 ) -> tuple[Predict, ModelInfo]:
     """Open a checkpoint or an exported model (.onnx, TorchScript .pt, .pt2); raises UserError where it is none.
 
-    `classes`, `mean` and `std` are for an ONNX file that is not from batchgender.
+    `classes`, `mean` and `std` are for an ONNX file that is not from batchgender; `flip` makes a checkpoint look at
+    the mirror image too, which an exported file does or does not of itself.
     """
+    if flip and (file.endswith(".onnx") or read_extra(file)):
+        raise UserError(f"{file}: an exported model; it looks at mirror images where `export --flip` made it")
     if file.endswith(".onnx"):
         model = open_model(file, classes, mean, std)
         return model.predict, model.info
     info = read_extra(file)
     if info is None:
-        checkpoint = checkpoints.load(file)
+        checkpoint = replace(checkpoints.load(file), flip=flip)
         return predictor(checkpoint.deployed()), checkpoint.info()
     try:
         with warnings.catch_warnings():

@@ -18,7 +18,7 @@ from batchgender.export.quantize import int8_format
 from batchgender.export.verify import largest_difference, verify_photos
 from batchgender.model_file import ModelInfo
 from batchgender.training import checkpoint as checkpoints
-from batchgender.training.checkpoint import Checkpoint
+from batchgender.training.checkpoint import LICENSE, Checkpoint
 from batchgender.training.data import Batches, Log, load_split
 from batchgender.training.evaluate import predictor
 from batchgender.training.models import Deployed
@@ -35,17 +35,20 @@ def export(
     log: Log,
     rank: int | str | None = None,
     int8: bool = False,
+    flip: bool = False,
+    terms: str = LICENSE,
 ) -> list[Path]:
     """Export a checkpoint to `out`, a folder, or a file where there is one format; return what was written.
 
-    `rank` makes linear layers smaller ("auto" finds the smallest that keeps the accuracy), `int8` the ONNX file.
+    `rank` makes linear layers smaller ("auto" finds the smallest that keeps the accuracy), `int8` the ONNX file; `flip`
+    makes it look at mirror images too, `terms` is the licence that it states.
     Each file is checked against PyTorch on the test photos of `data` (by default of the training source, where
     it is a folder here; else on drawn portraits); smaller ones also against the checkpoint on its validation
     photos. Raises UserError where a file can't be written, lies farther from PyTorch than its format may, or
     loses more than half a point of accuracy: that file is not kept.
     """
     targets = _targets(formats, out)
-    checkpoint = checkpoints.load(checkpoint_file)
+    checkpoint = replace(checkpoints.load(checkpoint_file), flip=flip, license=terms)
     module, info = checkpoint.deployed(), checkpoint.info()
     forms = dict(FORMATS)
     if rank or int8:

@@ -17,13 +17,15 @@ from batchgender.training.models import Deployed, build
 from batchgender.training.recipe import Recipe
 
 _SCHEMA = 1
+LICENSE = "weights: the terms of the photos they were trained on; code: MIT"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A training run at the end of an epoch; `optimizer` is empty where the run can't go on from it.
 
-    `weights` are those to use; `live` those in training, where `weights` are their average.
+    `weights` are those to use; `live` those in training, where `weights` are their average. With `flip` the model
+    looks at the mirror image too, `license` is what its file says of its terms.
     """
 
     weights: dict[str, Tensor]
@@ -39,6 +41,8 @@ class Checkpoint:
     thresholds: dict[str, float] = field(default_factory=dict)
     calibration: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    flip: bool = False
+    license: str = LICENSE
 
     def network(self) -> nn.Module:
         """The network with these weights, in evaluation mode, on the CPU."""
@@ -54,7 +58,7 @@ class Checkpoint:
     def deployed(self) -> Deployed:
         """The module that a model file holds, in evaluation mode."""
         recipe = self.recipe
-        module = Deployed(self.network(), recipe.input_size, recipe.mean, recipe.std, self.temperature)
+        module = Deployed(self.network(), recipe.input_size, recipe.mean, recipe.std, self.temperature, self.flip)
         return module.eval().requires_grad_(False)
 
     def info(self) -> ModelInfo:
@@ -72,10 +76,12 @@ class Checkpoint:
             # A place on this machine is nobody's business; a Hub id stays whole.
             recipe={**self.recipe.as_dict(), "weights": Path(self.recipe.weights).name},
             dataset=Path(self.source).name if Path(self.source).exists() else self.source,
-            metrics={key: self.metrics[key] for key in counts if key in self.metrics},
+            # The figures are of the photo alone.
+            metrics={} if self.flip else {key: self.metrics[key] for key in counts if key in self.metrics},
+            flip=self.flip,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             package_version=__version__,
-            license="weights: the terms of the photos they were trained on; code: MIT",
+            license=self.license,
         )
 
 

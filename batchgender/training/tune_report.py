@@ -92,7 +92,11 @@ def findings(study: optuna.Study, plan: Plan) -> Findings:
         state = "failed" if error else trial.state.name.lower()
         accuracies = trial.intermediate_values
         best = max(accuracies.values(), default=None)
-        trials.append(Trial(number, state, recipe_at(trial.params, plan.recipe), best, len(accuracies), error))
+        try:
+            recipe = recipe_at(trial.params, plan.recipe)
+        except (KeyError, TypeError, StopIteration, UserError):
+            raise UserError(f"{plan.out / 'study.db'}: damaged, trial {number} is no trial of batchgender") from None
+        trials.append(Trial(number, state, recipe, best, len(accuracies), error))
     return Findings(plan, trials, _importances(study))
 
 

@@ -110,7 +110,7 @@ def _problem(error: BaseException) -> str:
     reason = str(error).splitlines()[0]
     if "locked" in reason:
         return "another process works on this study; wait for its end or choose another --out"
-    if isinstance(error, sqlite3.OperationalError):
+    if isinstance(error, sqlite3.OperationalError) and "decode" not in reason:
         return f"can't read or write the study ({reason}); what is in it is kept, go on with --resume"
     return f"damaged, or no study of batchgender ({reason})"
 
@@ -128,14 +128,17 @@ def resumed_plan(
     study: optuna.Study, folder: Path, given: dict[str, Any], source: str | None, trials: int | None
 ) -> Plan:
     """The plan of a study; raises UserError where `given` says something else."""
+    database = folder / "study.db"
     before = study.user_attrs.get("plan")
     if not isinstance(before, dict):
-        raise UserError(
-            f"{folder / 'study.db'}: no study of batchgender, or not begun; remove it or choose another --out"
-        )
-    if before["schema"] != _SCHEMA:
-        raise UserError(f"{folder / 'study.db'}: begun by another version of batchgender; choose another --out")
-    recipe = Recipe.from_dict(before["recipe"])
+        raise UserError(f"{database}: no study of batchgender, or not begun; remove it or choose another --out")
+    if before.get("schema") != _SCHEMA:
+        raise UserError(f"{database}: begun by another version of batchgender; choose another --out")
+    try:
+        recipe = Recipe.from_dict(before["recipe"])
+        begun_on, photos, begun_for = before["source"], before["photos"], study.user_attrs["trials"]
+    except (KeyError, UserError) as error:
+        raise UserError(f"{database}: damaged, or begun by another version of batchgender ({error})") from None
     options = dict(given)
     name = options.pop("recipe", None)
     other = [key for key, value in options.items() if getattr(recipe, key) != value]
@@ -147,8 +150,7 @@ def resumed_plan(
         raise UserError(f"{folder}: was begun with another {names}; leave it out or start a new study without --resume")
     if trials:
         study.set_user_attr("trials", trials)
-    wanted = trials or study.user_attrs["trials"]
-    return Plan(recipe, source or before["source"], folder, wanted, before["photos"])
+    return Plan(recipe, source or begun_on, folder, trials or begun_for, photos)
 
 
 def requeue(study: optuna.Study) -> None:
