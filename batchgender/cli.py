@@ -273,6 +273,7 @@ def evaluate(
         _say,
         thresholds=thresholds,
         temperature=info.temperature,
+        bias=info.bias,
         groups=table,
     ).metrics()
     click.echo(f"{as_text(metrics)}\n\n{NOTE}")
@@ -292,7 +293,9 @@ def evaluate(
     callback=_no_nan,
     help="Store a threshold for each class at which this share of its answers is right.",
 )
-@click.option("--equal-recall", is_flag=True, help="Store the thresholds at which both classes have the same recall.")
+@click.option(
+    "--equal-recall", is_flag=True, help="Move the line between two classes to where their recalls are nearest."
+)
 def calibrate(checkpoint: str, data: str | None, split: str, target_accuracy: float | None, equal_recall: bool) -> None:
     """Fit probabilities, and thresholds where asked, on photos kept from training.
 

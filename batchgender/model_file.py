@@ -34,6 +34,8 @@ class ModelInfo:
     mean: list[float]
     std: list[float]
     temperature: float = 1.0
+    # By class, added to the logits over the temperature; empty where nothing is.
+    bias: list[float] = field(default_factory=list)
     # By class, of calibrated probabilities; empty where the largest decides.
     thresholds: dict[str, float] = field(default_factory=dict)
     # What the temperature was fitted on, and the calibration error before and after.

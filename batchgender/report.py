@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,8 +32,14 @@ class Report:
     AUROC, expected calibration error and accuracy against coverage are over all labelled readable ones.
     """
 
-    def __init__(self, classes: Sequence[str], temperature: float = 1.0, groups: GroupFile | None = None) -> None:
-        self.classes, self.temperature = list(classes), temperature
+    def __init__(
+        self,
+        classes: Sequence[str],
+        temperature: float = 1.0,
+        groups: GroupFile | None = None,
+        bias: Sequence[float] = (),
+    ) -> None:
+        self.classes, self.temperature, self.bias = list(classes), temperature, bias or [0.0] * len(classes)
         self.photos = 0
         self.unreadable = 0
         self.labelled = 0
@@ -63,8 +70,9 @@ class Report:
             self._scores[label, round(row.probabilities[1] * _MICRO)] += 1
         correct = row.probabilities.index(row.confidence) == label
         self._ece.add(row.confidence, correct)
-        if self.temperature != 1:
-            self._ece_uncalibrated.add(uncalibrated(row.confidence, row.probabilities, self.temperature), correct)
+        if self.temperature != 1 or any(self.bias):
+            before = uncalibrated(row.probabilities, self.temperature, self.bias)
+            self._ece_uncalibrated.add(max(before), before.index(max(before)) == label)
         if self._groups:
             self._groups.add(row.path, label, predicted)
         for index, threshold in enumerate(_THRESHOLDS):
@@ -139,9 +147,10 @@ class Report:
         return float((positives * (below + negatives / 2)).sum() / pairs)
 
 
-def uncalibrated(confidence: float, probabilities: Sequence[float], temperature: float) -> float:
-    """The largest probability as it was before temperature scaling: p ** T, normalised, is softmax(logits)."""
-    return confidence**temperature / sum(p**temperature for p in probabilities)
+def uncalibrated(probabilities: Sequence[float], temperature: float, bias: Sequence[float]) -> list[float]:
+    """The probabilities as they were before calibration: (p / e ** bias) ** T, normalised, is softmax(logits)."""
+    powers = [(p / math.exp(b)) ** temperature for p, b in zip(probabilities, bias, strict=True)]
+    return [power / sum(powers) for power in powers]
 
 
 def _interval(interval: Sequence[float] | None) -> str:
@@ -169,7 +178,7 @@ def as_text(metrics: dict[str, Any]) -> str:
         lines.append(f"AUROC              {metrics['auroc']:>8.4f}")
     if metrics["ece"] is not None:
         before = metrics["ece_uncalibrated"]
-        scaled = "" if before is None else f" ({before:.4f} before temperature scaling)"
+        scaled = "" if before is None else f" ({before:.4f} before calibration)"
         lines.append(f"calibration error  {metrics['ece']:>8.4f}   expected (ECE, 15 bins){scaled}")
     width = max(len("class"), *map(len, names))
     lines += ["", f"{'class':<{width}}  {'recall':>8}  {'precision':>9}  {'F1':>8}  {'support':>8}"]

@@ -57,7 +57,7 @@ def run(
     count = _count(finder, inputs)
     if groups:
         groups = joined(groups, lambda: (photo.path for photo in finder), warn)
-    report = Report(info.classes, info.temperature, groups)
+    report = Report(info.classes, info.temperature, groups, info.bias)
     about = {"model": classifier.model.file, "photos_from": list(inputs), "thresholds": thresholds}
     if isinstance(out, str):
         settings = {

@@ -9,8 +9,7 @@ def decide(probabilities: Sequence[float], classes: Sequence[str], thresholds: M
     """Choose the class of one photo, or `Unsure`; `probabilities` are in class order, six decimals.
 
     A class is a candidate where its probability is at least its threshold; the one farthest above its threshold
-    is taken, the first of equals. Without thresholds this is the largest probability. One threshold t for one of
-    two classes and 1 - t for the other moves the line between them (equal recall) and leaves none Unsure.
+    is taken, the first of equals. Without thresholds this is the largest probability.
     """
     # Rounded, or the last bit of a subtraction would choose between equals.
     margins = [round(p - thresholds.get(name, 0.0), 6) for p, name in zip(probabilities, classes, strict=True)]

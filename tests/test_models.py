@@ -28,11 +28,11 @@ def test_preprocessing_inside_is_that_of_torchvision() -> None:
     network = AlexNet().eval()
     with torch.inference_mode():
         expected = network(transform(image.permute(0, 3, 1, 2)))
-        probabilities, logits = Deployed(network, 224, mean, std, temperature=2.0)(image)
+        probabilities, logits = Deployed(network, 224, mean, std, temperature=2.0, bias=[0.0, 0.5])(image)
     assert torch.allclose(logits, expected, atol=1e-5)
-    assert torch.allclose(probabilities, torch.softmax(expected / 2, 1), atol=1e-5)
+    assert torch.allclose(probabilities, torch.softmax(expected / 2 + torch.tensor([0.0, 0.5]), 1), atol=1e-5)
 
 
 def test_an_unknown_architecture_is_named() -> None:
-    with pytest.raises(UserError, match="unknown architecture 'vgg'; choose from alexnet"):
+    with pytest.raises(UserError, match="unknown architecture 'vgg'; did you mean vgg"):
         build("vgg", 2)

@@ -23,8 +23,8 @@ def random_rows(count: int, threshold: float = 0.0) -> list[Row]:
     return [*rows, Row("broken.jpg", label="Female", error="empty file"), Row("x.jpg", error="empty file")]
 
 
-def metrics_of(rows: list[Row], temperature: float = 1.0) -> dict:
-    report = Report(CLASSES, temperature)
+def metrics_of(rows: list[Row], temperature: float = 1.0, bias: tuple[float, ...] = ()) -> dict:
+    report = Report(CLASSES, temperature, bias=bias)
     for row in rows:
         report.add(row)
     return report.metrics()
@@ -84,20 +84,21 @@ def test_auroc_and_calibration_are_those_recomputed_from_the_rows() -> None:
         assert point["accuracy"] == (pytest.approx(kept.right.mean()) if len(kept) else None)
 
 
-def test_calibration_error_before_temperature_scaling_is_that_of_the_logits() -> None:
+@pytest.mark.parametrize("bias", [0.0, 0.7])
+def test_calibration_error_before_calibration_is_that_of_the_logits(bias: float) -> None:
     temperature, rng = 2.5, np.random.default_rng(1)
     labels = rng.integers(2, size=1000)
     logits = np.stack([np.zeros(1000), rng.normal(3 * (2 * labels - 1), 4)], 1)
 
-    def rows(scale: float) -> list[Row]:
-        shares = 1 / (1 + np.exp(-logits[:, 1] / scale))
+    def rows(scale: float, bias: float = 0.0) -> list[Row]:
+        shares = 1 / (1 + np.exp(-logits[:, 1] / scale - bias))
         return [make_row("", (1 - p, p), CLASSES, CLASSES[i], {}) for p, i in zip(shares, labels, strict=True)]
 
-    scaled, plain = metrics_of(rows(temperature), temperature), metrics_of(rows(1.0))
+    scaled, plain = metrics_of(rows(temperature, bias), temperature, (0.0, bias)), metrics_of(rows(1.0))
     assert scaled["ece_uncalibrated"] == pytest.approx(plain["ece"], abs=1e-4)
     assert scaled["ece"] != pytest.approx(plain["ece"], abs=1e-2)
-    assert plain["ece_uncalibrated"] is None and "before temperature" not in as_text(plain)
-    shown = f"({scaled['ece_uncalibrated']:.4f} before temperature scaling)"
+    assert plain["ece_uncalibrated"] is None and "before calibration" not in as_text(plain)
+    shown = f"({scaled['ece_uncalibrated']:.4f} before calibration)"
     assert shown in as_text(scaled) and shown in as_html(scaled, {})
     assert json.loads(as_json(scaled, {}))["ece_uncalibrated"] == scaled["ece_uncalibrated"]
 

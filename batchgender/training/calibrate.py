@@ -26,9 +26,9 @@ Floats = NDArray[np.floating[Any]]
 _LOWEST, _HIGHEST = 1 / 20, 20.0
 
 
-def softmax(logits: Floats, temperature: float = 1.0) -> NDArray[np.float64]:
-    """Logits [n, classes] to probabilities float64 [n, classes]."""
-    scaled = logits.astype(np.float64) / temperature
+def softmax(logits: Floats, temperature: float = 1.0, bias: Sequence[float] = ()) -> NDArray[np.float64]:
+    """Logits [n, classes] over the temperature plus the bias [classes] to probabilities float64 [n, classes]."""
+    scaled = logits.astype(np.float64) / temperature + np.array(bias or 0.0)
     powers = np.exp(scaled - scaled.max(1, keepdims=True))
     return powers / powers.sum(1, keepdims=True)
 
@@ -59,19 +59,27 @@ def fit_temperature(logits: Floats, labels: NDArray[np.int64]) -> float:
     return math.exp((low + high) / 2)
 
 
-def calibrated(checkpoint: Checkpoint, logits: Floats, labels: NDArray[np.int64]) -> Checkpoint:
+def calibrated(
+    checkpoint: Checkpoint, logits: Floats, labels: NDArray[np.int64], equal_recall: bool = False
+) -> Checkpoint:
     """The checkpoint with the temperature that fits its network's logits [n, classes] on validation photos.
 
-    `labels` [n] index its classes. Thresholds on the old probabilities are dropped. Raises as `fit_temperature`.
+    `labels` [n] index its classes. With `equal_recall` a bias moves the line between two classes to where their
+    recalls are nearest. What stood on the old probabilities is dropped: thresholds and figures. Raises as
+    `fit_temperature` and `equal_recall_threshold` do.
     """
     temperature = fit_temperature(logits, labels)
+    bias = []
+    if equal_recall:
+        t = min(max(equal_recall_threshold(softmax(logits, temperature), labels), 1e-6), 1 - 1e-6)
+        bias = [0.0, math.log((1 - t) / t)]
     calibration = {
         "photos": len(labels),
         "ece_before": _calibration_error(softmax(logits), labels),
-        "ece_after": _calibration_error(softmax(logits, temperature), labels),
+        "ece_after": _calibration_error(softmax(logits, temperature, bias), labels),
         "temperature": temperature,
     }
-    return replace(checkpoint, temperature=temperature, calibration=calibration, thresholds={})
+    return replace(checkpoint, temperature=temperature, bias=bias, calibration=calibration, thresholds={}, metrics={})
 
 
 def choose_thresholds_for_accuracy(
@@ -139,14 +147,11 @@ def calibrate(
     photos = load_split(source or before.source, split, log)
     check_classes(photos, classes)
     logits, labels = logits_of(before.deployed(), photos, classes, before.recipe.input_size, log)
-    after = calibrated(before, logits, labels)
-    probabilities = softmax(logits, after.temperature)
+    after = calibrated(before, logits, labels, equal_recall)
+    probabilities = softmax(logits, after.temperature, after.bias)
     if target is not None:
         after = replace(after, thresholds=choose_thresholds_for_accuracy(probabilities, labels, classes, target))
-    elif equal_recall:
-        t = equal_recall_threshold(probabilities, labels)
-        after = replace(after, thresholds={classes[0]: round(1 - t, 6), classes[1]: t})
-    report = Report(classes, after.temperature)
+    report = Report(classes, after.temperature, bias=after.bias)
     for shares, label in zip(probabilities, labels, strict=True):
         report.add(make_row("", shares, classes, classes[label], after.thresholds))
     checkpoints.save(after, Path(file))
@@ -160,6 +165,7 @@ def as_text(checkpoint: Checkpoint, metrics: dict[str, Any]) -> str:
     lines = [
         f"{fit['photos']:,} photos",
         f"temperature        {fit['temperature']:>8.4f}",
+        *([f"bias               {checkpoint.bias[1]:>+8.4f}   of {checkpoint.classes[1]}"] if checkpoint.bias else []),
         f"calibration error  {fit['ece_after']:>8.4f}   expected (ECE, 15 bins), {fit['ece_before']:.4f} before",
         "",
         f"{'class':<{width}}  {'threshold':>9}  {'coverage':>8}  {'recall':>8}  {'precision':>9}",

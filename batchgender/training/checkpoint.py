@@ -38,6 +38,7 @@ class Checkpoint:
     optimizer: dict[str, Any] = field(default_factory=dict)
     live: dict[str, Tensor] = field(default_factory=dict)
     temperature: float = 1.0
+    bias: list[float] = field(default_factory=list)
     thresholds: dict[str, float] = field(default_factory=dict)
     calibration: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -58,7 +59,8 @@ class Checkpoint:
     def deployed(self) -> Deployed:
         """The module that a model file holds, in evaluation mode."""
         recipe = self.recipe
-        module = Deployed(self.network(), recipe.input_size, recipe.mean, recipe.std, self.temperature, self.flip)
+        calibration = self.temperature, self.bias
+        module = Deployed(self.network(), recipe.input_size, recipe.mean, recipe.std, *calibration, flip=self.flip)
         return module.eval().requires_grad_(False)
 
     def info(self) -> ModelInfo:
@@ -70,6 +72,7 @@ class Checkpoint:
             mean=list(self.recipe.mean),
             std=list(self.recipe.std),
             temperature=self.temperature,
+            bias=self.bias,
             thresholds=self.thresholds,
             calibration=self.calibration,
             architecture=self.recipe.architecture,

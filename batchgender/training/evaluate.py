@@ -39,17 +39,18 @@ def evaluate(
     batch_size: int = 32,
     thresholds: Mapping[str, float] | None = None,
     temperature: float = 1.0,
+    bias: Sequence[float] = (),
     groups: GroupFile | None = None,
 ) -> Report:
     """Predict every photo and count; raises UserError where the photos have a class that the model has not.
 
-    `thresholds` by class decide as in `classify`; `temperature` is the one inside `predict`, for the calibration
-    error before it.
+    `thresholds` by class decide as in `classify`; `temperature` and `bias` are those inside `predict`, for the
+    calibration error before them.
     """
     check_classes(photos, classes)
     # As a results CSV shows them: groups files are written with the same paths.
     names = [printable(name) for name in photos.names]
-    report = Report(classes, temperature, joined(groups, lambda: names, log) if groups else None)
+    report = Report(classes, temperature, joined(groups, lambda: names, log) if groups else None, bias)
     batches = Batches(photos, size, batch_size, log)
     with tqdm(total=len(photos), desc="evaluate", unit=" images", disable=None, leave=False) as bar:
         for images, labels, indices in batches(range(len(photos))):

@@ -75,7 +75,7 @@ def train(
         )
     best = _calibrated(checkpoints.load(out / "best.pt"), validation, target, log)
     network = predictor(best.deployed().to(target), target)
-    report = evaluate(network, best.classes, test, recipe.input_size, log, temperature=best.temperature)
+    report = evaluate(network, best.classes, test, recipe.input_size, log, temperature=best.temperature, bias=best.bias)
     checkpoints.save(replace(best, metrics=report.metrics()), out / "best.pt")
     return report
 
@@ -85,7 +85,7 @@ def _calibrated(best: Checkpoint, validation: LabelledPhotos, device: torch.devi
     size = best.recipe.input_size
     logits, labels = logits_of(best.deployed().to(device), validation, best.classes, size, log, device)
     try:
-        after = calibrated(best, logits, labels)
+        after = calibrated(best, logits, labels, best.recipe.equal_recall)
     except UserError as error:
         log(f"not calibrated: {error}")
         return best

@@ -91,12 +91,14 @@ class Normalize(nn.Module):
 
 
 class Deployed(nn.Module):
-    """What a model file holds: resize, normalise, network, temperature.
+    """What a model file holds: resize, normalise, network, calibration.
 
     Input uint8 [B, H, W, 3] RGB of any height and width; outputs probabilities [B, classes], calibrated by
-    `temperature` (Guo et al. 2017), and logits [B, classes], before calibration. With `flip` the logits are the
-    mean over the photo and its mirror image.
+    `temperature` and `bias` (Guo et al. 2017), and logits [B, classes], before calibration. With `flip`
+    the logits are the mean over the photo and its mirror image.
     """
+
+    bias: Tensor | None
 
     def __init__(
         self,
@@ -105,6 +107,7 @@ class Deployed(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         temperature: float = 1.0,
+        bias: Sequence[float] = (),
         flip: bool = False,
     ) -> None:
         super().__init__()
@@ -113,6 +116,7 @@ class Deployed(nn.Module):
         self.normalize = Normalize(mean, std)
         self.input_size = input_size
         self.temperature = temperature
+        self.register_buffer("bias", torch.tensor(list(bias)) if any(bias) else None, persistent=False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels to (probabilities, logits)."""
@@ -128,4 +132,7 @@ class Deployed(nn.Module):
         logits = self.network(pixels)
         if self.flip:
             logits = (logits + self.network(pixels.flip(3))) / 2
-        return torch.softmax(logits / self.temperature, 1), logits
+        calibrated = logits / self.temperature
+        if self.bias is not None:
+            calibrated = calibrated + self.bias
+        return torch.softmax(calibrated, 1), logits

@@ -50,6 +50,8 @@ class Recipe:
     label_smoothing: float = _number(0.0, 0, 0.5)
     # Weigh classes so that each counts the same, however many photos it has.
     balance: bool = False
+    # At the end, move the line between two classes to where their recalls on the validation split are nearest.
+    equal_recall: bool = False
     # Decay, a step, of the moving average of the weights, which is what is kept; 0 for none.
     ema: float = _number(0.0, 0, 0.999999)
     # Stop after this many epochs without a better validation accuracy; 0 for never.
@@ -107,6 +109,7 @@ STRONG = Recipe(
     warmup_epochs=2,
     label_smoothing=0.05,
     balance=True,
+    equal_recall=True,
     ema=0.998,
     patience=30,
     flip=0.5,

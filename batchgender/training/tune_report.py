@@ -169,7 +169,9 @@ def _toml_value(value: Any) -> str:
 
 def _importances(study: optuna.Study) -> dict[str, float]:
     """PED-ANOVA (Watanabe et al. 2023): the share each parameter has in telling good trials, largest first."""
-    if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < 2:
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    # Trials of the same accuracy tell nothing, and every parameter would get the same share.
+    if len({trial.value for trial in complete}) < 2:
         return {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
