@@ -61,6 +61,7 @@ def int8_format(images: Sequence[NDArray[np.uint8]], judge: Judge, log: Log) -> 
                 tried.append((method, kept))
             method, kept = min(tried, key=lambda one: (one[1].fall > FALL, one[1].mean_difference))
             kept.check()
+            log(f"int8: {method} is taken")
             model = onnx.load(Path(folder) / f"{method}.onnx")
         found = {"int8_calibration": method, "int8_photos": len(chosen), **kept.as_dict()}
         info = replace(info, precision="int8", compression={**info.compression, **found})
