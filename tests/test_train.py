@@ -112,7 +112,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_epoch_before(
     state.weights["classifier.6.bias"][0] = math.nan
     checkpoints.save(state, out / "last.pt")
     message = one_line_error(cli("train", "--resume", "--epochs", 2, "--out", out, "--data", portraits))
-    assert "the loss is no number any more at epoch 2, image 32" in message and "try a smaller --lr" in message
+    assert "the loss is no number any more at epoch 2, step 3, image 32" in message and "try a smaller --lr" in message
     assert checkpoints.load(out / "last.pt").epoch == 1
 
 
