@@ -144,7 +144,7 @@ def main() -> None:
     "--arch",
     "architecture",
     metavar="A",
-    help="The network: alexnet, alexnet_bn, or a torchvision classifier as resnet18.  [default: the recipe's]",
+    help="The network: alexnet, alexnet_bn, alexnet_bn512, or a torchvision one as resnet18.  [default: the recipe's]",
 )
 @click.option("--pretrained", is_flag=True, help="Begin with torchvision's ImageNet weights.")
 @click.option("--weights", metavar="FILE", help="Begin with the weights of a file: a state dict or a checkpoint.")
@@ -208,7 +208,7 @@ def tune(data: str | None, out: str | None, trials: int | None, device: str, res
     Examples:
       batchgender tune --data ./photos --trials 50
       batchgender tune --resume
-      batchgender train --data ./photos --recipe tunes/alexnet_bn-strong/best.toml
+      batchgender train --data ./photos --recipe tunes/alexnet_bn512-strong/best.toml
     """
     from batchgender.training.tune import tune as search
 
