@@ -4,27 +4,52 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from itertools import chain, islice, repeat
+from threading import Lock, Semaphore
 
 import numpy as np
+from numpy.typing import NDArray
 
 from batchgender.cores import available_cores
-from batchgender.decode import read_photo
-from batchgender.errors import UnreadablePhoto
+from batchgender.decode import read_bytes, to_size
+from batchgender.errors import OutOfMemory, UnreadablePhoto
 from batchgender.labels import label_of
 from batchgender.model_file import Model, ModelInfo, open_model
 from batchgender.photos import Photo, PhotoFinder
+from batchgender.providers import place
 from batchgender.results import Row, make_row
+from batchgender.session import CPU
 from batchgender.thresholds import in_force
 
-_BATCH = 32
+BATCH = 32
+# Threads a core that read ahead, for disks and network mounts that are slow to answer.
+_READERS = 4
+# A thread infers what it has read once it holds this much, so that memory does not grow with the photos' sizes.
+_BYTES_HELD = 8_000_000
+
+
+def _silent(line: str) -> None:
+    pass
 
 
 class Classifier:
-    """A model that turns photos into rows. Made by `load_classifier`."""
+    """A model that turns photos into rows. Made by `load_classifier`.
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
+    `workers` is the number of cores that decode and infer, `batch_size` of photos that are inferred together; `say`
+    gets one line where the batch size must fall, for the memory is too small.
+    """
+
+    def __init__(
+        self, model: Model, workers: int = 1, batch_size: int = BATCH, say: Callable[[str], None] = _silent
+    ) -> None:
+        self.model, self.workers, self.batch_size = model, workers, batch_size
+        self._say, self._lock = say, Lock()
+
+    def on(self, provider: str) -> "Classifier":
+        """The same classifier, computed by another provider; raises UserError as `providers.place` does."""
+        return Classifier(
+            place(self.model, provider, self.workers, self._say), self.workers, self.batch_size, self._say
+        )
 
     @property
     def info(self) -> ModelInfo:
@@ -35,7 +60,7 @@ class Classifier:
         self,
         *photos: str | os.PathLike[str],
         threshold: float | None = None,
-        warn: Callable[[str], None] = lambda line: None,
+        warn: Callable[[str], None] = _silent,
     ) -> Iterator[Row]:
         """Yield one row for each photo under these folders, files and patterns, in the order of their paths.
 
@@ -52,38 +77,95 @@ class Classifier:
     def rows(self, photos: Iterable[Photo], threshold: float | None = None) -> Generator[Row]:
         """Yield the row of each photo, in order; holds a few batches at a time, whatever the number of photos."""
         thresholds = self.thresholds(threshold)
-        workers = available_cores()
+        # More threads than cores: while some compute, the others have read their photos and wait for a core.
+        threads = min(_READERS * self.workers, self.workers + 16)
+        cores = Semaphore(self.workers)
         pending = iter(photos)
         ahead: deque[Future[list[Row]]] = deque()
-        with ThreadPoolExecutor(workers) as pool:
+        # Small groups first, so that the first rows are soon there.
+        sizes = chain((1, 2, 4, 8, 16), repeat(self.batch_size))
+        with ThreadPoolExecutor(threads) as pool:
             try:
-                # Two batches waiting for each worker: none idles while a slow photo holds up the order.
-                while (batch := list(islice(pending, _BATCH))) or ahead:
-                    if batch:
-                        ahead.append(pool.submit(self._rows, batch, thresholds))
-                    if not batch or len(ahead) > 2 * workers:
+                # Twice as many as there are threads: none idles while a slow photo holds up the order.
+                while (group := list(islice(pending, min(next(sizes), self.batch_size)))) or ahead:
+                    if group:
+                        ahead.append(pool.submit(self._group, group, thresholds, cores))
+                    if not group or len(ahead) > 2 * threads:
                         yield from ahead.popleft().result()
             finally:
                 for future in ahead:
                     future.cancel()
 
-    def _rows(self, photos: Sequence[Photo], thresholds: Mapping[str, float]) -> list[Row]:
-        """Decode and infer one batch on one core."""
+    def _group(self, photos: Sequence[Photo], thresholds: Mapping[str, float], cores: Semaphore) -> list[Row]:
+        """Read without a core, then decode and infer on one."""
+        rows: list[Row] = []
+        for batch in _read(photos):
+            with cores:
+                rows += self._rows(batch, thresholds)
+        return rows
+
+    def _rows(
+        self, batch: Sequence[tuple[Photo, bytes | UnreadablePhoto]], thresholds: Mapping[str, float]
+    ) -> list[Row]:
         classes, size = self.info.classes, self.info.input_size
-        labels = [label_of(photo.path, classes, photo.root) for photo in photos]
-        images, errors = {}, {}
-        for index, photo in enumerate(photos):
+        images: dict[int, NDArray[np.uint8]] = {}
+        errors: dict[int, str] = {}
+        for index, (_, data) in enumerate(batch):
             try:
-                images[index] = read_photo(photo.file, size)
+                if isinstance(data, UnreadablePhoto):
+                    raise data
+                images[index] = to_size(data, size)
             except UnreadablePhoto as error:
                 errors[index] = str(error)
-        answers = iter(self.model.predict(np.stack(list(images.values())))) if images else iter(())
-        return [
-            Row(photo.path, label=label, error=errors[index])
-            if index in errors
-            else make_row(photo.path, next(answers), classes, label, thresholds)
-            for index, (photo, label) in enumerate(zip(photos, labels, strict=True))
-        ]
+        answers = self._probabilities(list(images.values()))
+        rows: list[Row] = []
+        for index, (photo, _) in enumerate(batch):
+            label = label_of(photo.path, classes, photo.root)
+            rows.append(
+                Row(photo.path, label=label, error=errors[index])
+                if index in errors
+                else make_row(photo.path, next(answers), classes, label, thresholds)
+            )
+        return rows
+
+    def _probabilities(self, images: Sequence[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
+        """Yield the probabilities of each image; in smaller batches from now on where the memory is too small."""
+        at = 0
+        while at < len(images):
+            size = self.batch_size
+            try:
+                yield from self.model.predict(np.stack(images[at : at + size]))
+            except (OutOfMemory, MemoryError):
+                self._make_smaller(size)
+                continue
+            at += size
+
+    def _make_smaller(self, size: int) -> None:
+        with self._lock:
+            if size == 1:
+                raise OutOfMemory(f"{self.model.file}: the memory has no room for one photo at a time; try --workers 1")
+            # Another worker may have been here first.
+            if self.batch_size == size:
+                self.batch_size = size // 2
+                self._say(f"the memory has no room for batches of {size} photos: {self.batch_size} from here on")
+
+
+def _read(photos: Sequence[Photo]) -> Iterator[list[tuple[Photo, bytes | UnreadablePhoto]]]:
+    """Yield the photos with their bytes, in several batches where they are large."""
+    batch: list[tuple[Photo, bytes | UnreadablePhoto]] = []
+    held = 0
+    for photo in photos:
+        try:
+            data = read_bytes(photo.file)
+            held += len(data)
+            batch.append((photo, data))
+        except UnreadablePhoto as error:
+            batch.append((photo, error))
+        if held >= _BYTES_HELD:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
 
 
 def load_classifier(
@@ -91,10 +173,17 @@ def load_classifier(
     classes: Sequence[str] | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    provider: str = CPU,
+    workers: int | None = None,
+    batch_size: int = BATCH,
+    say: Callable[[str], None] = _silent,
 ) -> Classifier:
     """Open a model file (where none is named `exports/batchgender.onnx`, else the packaged one) as a classifier.
 
-    A foreign ONNX classifier needs its `classes`, and `mean` and `std` over RGB in 0..1. Raises UserError where
-    the file is missing, damaged or no image classifier.
+    A foreign ONNX classifier needs its `classes`, and `mean` and `std` over RGB in 0..1. `provider` is one of
+    `session.PROVIDERS`, or "auto" for the fastest that agrees with the CPU; `workers` is by default the number of
+    cores that this process may use. Raises UserError where the file is missing, damaged or no image classifier, or
+    the provider is not there.
     """
-    return Classifier(open_model(model, classes, mean, std))
+    opened = open_model(model, classes, mean, std)
+    return Classifier(opened, workers or available_cores(), batch_size, say).on(provider)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from batchgender import __version__
-from batchgender.errors import UserError
+from batchgender.errors import UserError, os_reason
 
 _GO_ON = {
     "classify": "; rows written to a file are kept, go on with --resume",
@@ -107,6 +107,24 @@ def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
         " as it does, or the other way, where that is one photo and one row.",
     )
     return threshold(groups(command))
+
+
+def _computing_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Who computes."""
+    # As `session.PROVIDERS`, which is not imported here: --help shall not wait for onnxruntime.
+    names = ("auto", "cpu", "cuda", "tensorrt", "coreml", "directml", "openvino")
+    provider = click.option(
+        "--provider",
+        type=click.Choice(names),
+        default="auto",
+        show_default=True,
+        help="Who computes; auto: the fastest installed that agrees with the CPU.",
+    )
+    workers = click.option("--workers", type=click.IntRange(1), help="Cores to use.  [default: all there are]")
+    batch_size = click.option(
+        "--batch-size", type=click.IntRange(1, 4096), help="Photos inferred together.  [default: 32]"
+    )
+    return provider(workers(batch_size(command)))
 
 
 def _say_thresholds(stored: dict[str, float], given: float | None) -> None:
@@ -385,6 +403,7 @@ def export(
     help=".json or .html.  [default: NAME.report.json beside --out]",
 )
 @_reading_options
+@_computing_options
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace results that are there.")
 @click.option("--strict", is_flag=True, help="Exit with 3 where a photo could not be read.")
@@ -398,6 +417,9 @@ def classify(
     report_file: str | None,
     threshold: float | None,
     groups: str | None,
+    provider: str,
+    workers: int | None,
+    batch_size: int | None,
     resume: bool,
     overwrite: bool,
     strict: bool,
@@ -419,7 +441,7 @@ def classify(
       batchgender classify ./photos --out results.csv --model other.onnx \\
         --classes female,male --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
     """
-    from batchgender.classify import load_classifier
+    from batchgender.classify import BATCH, load_classifier
     from batchgender.group_file import read_groups
     from batchgender.report import NOTE, as_text
     from batchgender.run import run
@@ -432,7 +454,7 @@ def classify(
     if streaming and sys.stdout is None:
         raise UserError("stdout is closed; give --out a file")
     table = read_groups(groups) if groups else None
-    classifier = load_classifier(model, classes, mean, std)
+    classifier = load_classifier(model, classes, mean, std, workers=workers, batch_size=batch_size or BATCH, say=_say)
     _say(f"model: {classifier.model.file}")
     _say_thresholds(classifier.info.thresholds, threshold)
     finished = run(
@@ -445,6 +467,7 @@ def classify(
         report_file=report_file,
         resume=resume,
         overwrite=overwrite,
+        provider=provider,
     )
     report = finished.report
     if report.labelled:
@@ -461,6 +484,38 @@ def classify(
         _say(f"{report.unreadable:,} of {report.photos:,} photos could not be read: see the column error")
     if strict and (report.unreadable or finished.unlistable):
         ctx.exit(3)
+
+
+@main.command()
+@click.argument("photos", nargs=-1)
+@click.option(
+    "--model", "models", metavar="FILE", multiple=True, help="May be given several times.  [default: classify's]"
+)
+@click.option("--workers", type=click.IntRange(1), help="Cores to use.  [default: all there are]")
+@click.option("--json", "json_file", metavar="FILE", help="Write the figures too.")
+def bench(photos: tuple[str, ...], models: tuple[str, ...], workers: int | None, json_file: str | None) -> None:
+    """Measure how fast this machine classifies, on each provider and batch size.
+
+    PHOTOS are folders, files and patterns; with none, portraits are drawn. The bound is what a core would do that
+    decodes, then infers, and nothing else.
+
+    \b
+    Examples:
+      batchgender bench
+      batchgender bench ./photos --model exports/batchgender.onnx --model small.onnx --json bench.json
+    """
+    from batchgender.bench import as_text
+    from batchgender.bench import bench as measure
+
+    found = measure(photos, models or (None,), workers, _say)
+    click.echo(as_text(found))
+    if json_file:
+        try:
+            with open(json_file, "w", encoding="utf-8") as stream:
+                json.dump(found.as_dict(), stream, indent=2)
+        except OSError as error:
+            raise UserError(f"{json_file}: can't write ({os_reason(error)})") from None
+        _say(f"written: {json_file}")
 
 
 @main.command()

@@ -5,6 +5,10 @@ class UserError(Exception):
     """Something the user can mend; the message says what is wrong and what to do."""
 
 
+class OutOfMemory(UserError):
+    """A batch that the memory has no room for; a smaller one may fit."""
+
+
 class UnreadablePhoto(Exception):
     """A photo that gives no pixels; becomes a row with this message as its error, never an end."""
 

@@ -1,4 +1,4 @@
-"""The model file's contract: its metadata, and an onnxruntime session over it."""
+"""The model file's contract: its metadata, and how pixels go in and probabilities come out."""
 
 import hashlib
 import json
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
-from batchgender.errors import UserError, os_reason
+from batchgender.errors import UserError
 from batchgender.labels import canonical_name
+from batchgender.session import Session, open_session
 
 METADATA_KEY = "batchgender"
 EXTRA_FILE = "batchgender.json"
@@ -81,10 +81,10 @@ class Model:
     SHA-256 of the file, in hex.
     """
 
-    def __init__(self, file: str, session: ort.InferenceSession, digest: str, info: ModelInfo, foreign: bool) -> None:
+    def __init__(self, file: str, session: Session, digest: str, info: ModelInfo, foreign: bool) -> None:
         self.file, self.digest, self.info, self.foreign = file, digest, info, foreign
-        self._session = session
-        given = session.get_inputs()[0]
+        self.session = session
+        given = session.inputs[0]
         self._input, self._dtype = given.name, _FLOATS.get(given.type)
         self._channels_first = foreign and given.shape[1] == 3
         self._batch = given.shape[0] if isinstance(given.shape[0], int) else None
@@ -95,11 +95,12 @@ class Model:
         """Probabilities float32 [B, classes] of uint8 [B, H, W, 3] RGB images; foreign models want their own size."""
         return self._foreign(images) if self.foreign else self._run(["probabilities"], images)
 
+    def on(self, session: Session) -> "Model":
+        """The same model, computed by another session over its file."""
+        return Model(self.file, session, self.digest, self.info, self.foreign)
+
     def _run(self, outputs: list[str] | None, pixels: NDArray[Any]) -> NDArray[Any]:
-        try:
-            return self._session.run(outputs, {self._input: pixels})[0]
-        except Exception as error:  # onnxruntime's exceptions have no common base.
-            raise UserError(f"{self.file}: the model failed ({_first_line(error)})") from None
+        return self.session.run(outputs, {self._input: pixels})[0]
 
     def _foreign(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         pixels = ((images - self._mean) / self._std).astype(self._dtype)
@@ -139,18 +140,18 @@ def open_model(
     # The file is hashed on a core that is idle while the session is made.
     with ThreadPoolExecutor(1) as pool:
         hashed = pool.submit(_digest, name)
-        session = _session(name)
+        session = open_session(name)
     digest = hashed.result()
-    shape, dtype = session.get_inputs()[0].shape, session.get_inputs()[0].type
+    shape, dtype = session.inputs[0].shape, session.inputs[0].type
     info = _info(session, name)
     if info:
         if classes or mean or std:
             raise UserError(f"{name}: describes itself; leave --classes, --mean and --std out")
-        outputs = {value.name for value in session.get_outputs()}
+        outputs = {value.name for value in session.outputs}
         if len(shape) != 4 or dtype != "tensor(uint8)" or "probabilities" not in outputs:
             raise UserError(f"{name}: says it is batchgender's but has other inputs or outputs; export it again")
         return Model(name, session, digest, info, foreign=False)
-    if len(session.get_inputs()) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]) or dtype not in _FLOATS:
+    if len(session.inputs) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]) or dtype not in _FLOATS:
         raise UserError(
             f"{name}: no image classifier: wants one float input of three channels, has {dtype} {list(shape)}"
         )
@@ -177,9 +178,9 @@ def default_model() -> Path:
 
 def describe_onnx(file: str) -> dict[str, Any]:
     """Inputs and outputs of an ONNX file with their types and shapes, and its metadata, None where foreign."""
-    session = _session(file)
+    session = open_session(file)
     info = _info(session, file)
-    sides = {"inputs": session.get_inputs(), "outputs": session.get_outputs()}
+    sides = {"inputs": session.inputs, "outputs": session.outputs}
     named = {side: {v.name: f"{v.type} {v.shape}" for v in values} for side, values in sides.items()}
     return {**named, METADATA_KEY: info.as_dict() if info else None}
 
@@ -194,40 +195,11 @@ def read_extra(file: str) -> ModelInfo | None:
         return None
 
 
-def _info(session: ort.InferenceSession, name: str) -> ModelInfo | None:
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+def _info(session: Session, name: str) -> ModelInfo | None:
+    text = session.metadata.get(METADATA_KEY)
     return None if text is None else ModelInfo.from_json(text, name)
 
 
 def _digest(name: str) -> str:
     with open(name, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _session(name: str) -> ort.InferenceSession:
-    try:
-        with open(name, "rb") as stream:
-            if not stream.read(1):
-                raise UserError(f"{name}: an empty file, no model")
-    except FileNotFoundError:
-        raise UserError(f"{name}: no such model file; check --model, or make one with `batchgender export`") from None
-    except OSError as error:
-        raise UserError(f"{name}: can't read the model ({os_reason(error)})") from None
-    options = ort.SessionOptions()
-    # One core a call: classify's workers call side by side, which keeps all cores busier than threads inside one.
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 4
-    try:
-        session = ort.InferenceSession(name, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions have no common base.
-        raise UserError(
-            f"{name}: damaged, cut short, or no ONNX model that onnxruntime can run ({_first_line(error)})"
-        ) from None
-    if not session.get_inputs():
-        raise UserError(f"{name}: no image classifier: it has no input")
-    return session
-
-
-def _first_line(error: Exception) -> str:
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return line.removeprefix("[ONNXRuntimeError] : ")[:200]

@@ -33,7 +33,7 @@ class Row:
 
 
 def make_row(
-    path: str, probabilities: Sequence[float], classes: Sequence[str], label: str, thresholds: Mapping[str, float]
+    path: str, probabilities: Iterable[float], classes: Sequence[str], label: str, thresholds: Mapping[str, float]
 ) -> Row:
     """Make the row of a readable photo; `thresholds` by class decide its prediction (see `thresholds.decide`)."""
     # Rounded here, so that whoever reads the file computes the same figures as the report.

@@ -16,7 +16,10 @@ from batchgender.group_file import GroupFile, joined
 from batchgender.photos import PhotoFinder
 from batchgender.report import Report, check_report, write_report
 from batchgender.results import ResultsFile, Row, write_csv
+from batchgender.session import CPU
 
+# Below this many photos no provider is tried but the CPU: to set another up takes longer than they do.
+_FEW = 2000
 # Rows are on disk this often, so that a kill costs little.
 _ROWS_A_WRITE = 32
 
@@ -41,11 +44,13 @@ def run(
     report_file: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    provider: str = CPU,
 ) -> Finished:
     """Classify every photo under `inputs` into `out`, a file's name or an open text stream for CSV.
 
     Where photos carry labels the report goes to `report_file`, by default `NAME.report.json` beside `out`, with the
-    figures of each group where `groups` are given. `threshold` is as for `Classifier.classify`. Raises
+    figures of each group where `groups` are given. `threshold` is as for `Classifier.classify`, `provider` as for
+    `load_classifier`, but that "auto" does not look beyond the CPU for few photos. Raises
     UserError; what was written until then is kept in `OUT.part`.
     """
     finder = PhotoFinder(inputs, warn)
@@ -55,6 +60,8 @@ def run(
     if report_file:
         check_report(report_file)
     count = _count(finder, inputs)
+    classifier = classifier.on(CPU if provider == "auto" and count < _FEW else provider)
+    warn(f"computed by {classifier.model.session.provider}, {_cores(classifier.workers)}")
     if groups:
         groups = joined(groups, lambda: (photo.path for photo in finder), warn)
     report = Report(info.classes, info.temperature, groups, info.bias)
@@ -64,6 +71,7 @@ def run(
             "model": classifier.model.digest,
             "photos_from": [os.path.abspath(i) for i in inputs],
             "threshold": thresholds,
+            "provider": classifier.model.session.provider,
         }
         results = ResultsFile(out, info.classes, settings, resume, overwrite)
         try:
@@ -84,6 +92,10 @@ def run(
     if report_file:
         write_report(report_file, report.metrics(), about)
     return Finished(report, report_file, dict(finder.skipped), finder.unlistable)
+
+
+def _cores(count: int) -> str:
+    return "1 core" if count == 1 else f"{count} cores"
 
 
 def _stream(rows: Iterator[Row], classes: Sequence[str], stream: IO[str]) -> None:

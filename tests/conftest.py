@@ -38,9 +38,11 @@ def portraits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def red_or_blue(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model file, written by the real exporter, of a network that calls red photos Female and blue ones Male."""
+def write_red_or_blue(path: Path, green: float = 0.0) -> Path:
+    """Write a model file, by the real exporter, of a network that calls red photos Female and blue ones Male.
+
+    `green` times a photo's green is added to both logits: it changes no answer, where numbers are precise.
+    """
     import torch
 
     from batchgender.export.formats import write_onnx
@@ -49,13 +51,18 @@ def red_or_blue(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 2))
     with torch.no_grad():
-        network[2].weight.copy_(torch.tensor([[2.0, 0, 0], [0, 0, 2.0]]))
+        network[2].weight.copy_(torch.tensor([[2.0, green, 0], [0, green, 2.0]]))
         network[2].bias.zero_()
     mean, std = [0.5] * 3, [0.25] * 3
-    path = tmp_path_factory.mktemp("model") / "red_or_blue.onnx"
     info = ModelInfo(["Female", "Male"], 224, mean, std, architecture="red or blue")
     write_onnx(Deployed(network, 224, mean, std).eval(), info, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def red_or_blue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The path of a tiny real model file, see above."""
+    return write_red_or_blue(tmp_path_factory.mktemp("model") / "red_or_blue.onnx")
 
 
 @pytest.fixture(scope="session")

@@ -70,7 +70,7 @@ def test_photos_that_vanish_between_listing_and_reading_are_rows(red_or_blue: Pa
 
 def test_rows_stream_and_a_caller_may_stop_early(red_or_blue: Path, photos: Path) -> None:
     taken: list[str] = []
-    classifier = load_classifier(red_or_blue)
+    classifier = load_classifier(red_or_blue, workers=2)
 
     def listing():
         from batchgender.photos import PhotoFinder
@@ -82,7 +82,7 @@ def test_rows_stream_and_a_caller_may_stop_early(red_or_blue: Path, photos: Path
 
     assert len(list(islice(classifier.rows(listing()), 5))) == 5
     # Of 8,000 photos only the few batches ahead were asked for.
-    assert len(taken) < 32 * 2 * (os.cpu_count() or 1) * 2 + 64
+    assert len(taken) < 1000
 
 
 def test_library_errors_are_user_errors(red_or_blue: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from batchgender.decode import decode, read_photo, resize
+from batchgender.decode import decode, read_bytes, resize, to_size
 from batchgender.errors import UnreadablePhoto
 from batchgender.portraits import draw_portrait
 
@@ -133,16 +133,16 @@ def test_what_is_no_picture_is_said_to_be_none(data: bytes, message: str) -> Non
 
 def test_a_file_that_can_not_be_opened_says_why(tmp_path: Path) -> None:
     with pytest.raises(UnreadablePhoto, match="No such file"):
-        read_photo(str(tmp_path / "gone.jpg"), 224)
+        read_bytes(str(tmp_path / "gone.jpg"))
     with pytest.raises(UnreadablePhoto, match="directory"):
-        read_photo(str(tmp_path), 224)
+        read_bytes(str(tmp_path))
 
 
 def test_a_file_too_large_for_any_picture_is_not_read(tmp_path: Path) -> None:
     with open(tmp_path / "huge.jpg", "wb") as stream:
         stream.truncate(3 * 10**9)
     with pytest.raises(UnreadablePhoto, match="larger than the limit of 800 MB"):
-        read_photo(str(tmp_path / "huge.jpg"), 224)
+        read_bytes(str(tmp_path / "huge.jpg"))
 
 
 @pytest.mark.parametrize("shape", [(200, 200), (60, 50), (1000, 700), (100, 900), (224, 224)])
@@ -154,3 +154,53 @@ def test_resizing_is_that_of_pytorch(shape: tuple[int, int]) -> None:
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
     expected = F.interpolate(pixels, (224, 224), mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
     assert np.abs(resize(image, 224) - expected).max() <= 1.01
+
+
+def large_jpeg(image: NDArray[np.uint8], width: int, height: int, **options: object) -> bytes:
+    return encoded("JPEG", Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS), **options)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "expected"),
+    [
+        (4000, 3000, (750, 1000)),  # A quarter; an eighth would leave 375 for the shorter side.
+        (3000, 4000, (1000, 750)),
+        (900, 896, (448, 450)),
+        (895, 2000, (2000, 895)),
+        (3584, 8000, (1000, 448)),
+        (200, 180, (180, 200)),
+    ],
+)
+def test_a_large_jpeg_is_decoded_smaller_but_never_below_what_is_asked(
+    width: int, height: int, expected: tuple[int, int]
+) -> None:
+    data = large_jpeg(PORTRAIT, width, height)
+    assert decode(data, 448).shape[:2] == expected
+    assert decode(data).shape[:2] == (height, width)
+
+
+def test_a_large_jpeg_on_its_side_is_decoded_smaller_and_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = large_jpeg(PORTRAIT, 1800, 1600, exif=exif)
+    assert decode(data, 448).shape == (900, 800, 3)
+    assert difference(to_size(data, 64), resize(decode(data), 64)) < 2
+
+
+def test_other_formats_are_decoded_whole() -> None:
+    assert decode(encoded("PNG", Image.fromarray(PORTRAIT).resize((1000, 1000))), 200).shape == (1000, 1000, 3)
+
+
+def test_decoding_smaller_changes_no_answer(faces: Path) -> None:
+    from batchgender.model_file import PACKAGED_MODEL, open_model
+
+    model = open_model(PACKAGED_MODEL)
+    files = sorted((faces / "train").rglob("*.jpg"))[::400]
+    whole, smaller = [], []
+    for file in files:
+        data = large_jpeg(decode(file.read_bytes()), 1900, 1800, quality=90)
+        whole.append(resize(decode(data), 224))
+        smaller.append(to_size(data, 224))
+    before, after = (model.predict(np.stack(images)) for images in (whole, smaller))
+    assert len(files) > 15 and np.abs(before - after).max() < 0.03
+    assert (before.argmax(1) == after.argmax(1)).all()

@@ -29,6 +29,7 @@ def write_onnx(module: Deployed, info: ModelInfo, path: Path) -> None:
     assert program is not None
     model = program.model_proto
     _tidy(model)
+    _drop_idle_pooling(model.graph)
     onnx.helper.set_model_props(model, {METADATA_KEY: info.to_json()})
     onnx.save_model(model, path)
 
@@ -93,3 +94,13 @@ def _tidy(model: onnx.ModelProto) -> None:
         for dim in value.type.tensor_type.shape.dim:
             if dim.dim_param:
                 dim.dim_param = names[dim.dim_param]
+
+
+def _drop_idle_pooling(graph: onnx.GraphProto) -> None:
+    """Leave out pooling over one place each: an adaptive one whose input has the size already."""
+    for node in list(graph.node):
+        sides = {side for a in node.attribute if a.name in ("kernel_shape", "strides") for side in a.ints}
+        if node.op_type == "AveragePool" and sides == {1}:
+            graph.node.remove(node)
+            for other in graph.node:
+                other.input[:] = [node.input[0] if name == node.output[0] else name for name in other.input]

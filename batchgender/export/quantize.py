@@ -2,6 +2,7 @@
 
 Static quantisation of onnxruntime in the QDQ format (https://onnxruntime.ai/docs/performance/model-optimizations/
 quantization.html): activations signed, one scale a tensor, found on real photos; weights signed, one scale a channel.
+The image's bytes are the first layer's input as they are (see `pixels`).
 """
 
 import io
@@ -22,6 +23,7 @@ from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, 
 from batchgender.export.formats import Format, write_onnx
 from batchgender.export.judge import FALL, Judge, Kept
 from batchgender.export.load import open_any
+from batchgender.export.pixels import feed_bytes, fold_normalization
 from batchgender.model_file import METADATA_KEY, ModelInfo
 from batchgender.training.data import Log
 from batchgender.training.models import Deployed
@@ -54,8 +56,9 @@ def int8_format(images: Sequence[NDArray[np.uint8]], judge: Judge, log: Log) -> 
         tried: list[tuple[str, Kept]] = []
         with TemporaryDirectory() as folder:
             write_onnx(module, info, Path(folder) / "float32.onnx")
+            bytes_first = fold_normalization(Path(folder) / "float32.onnx", module.input_size)
             for method in _METHODS:
-                _quantize(Path(folder) / "float32.onnx", Path(folder) / f"{method}.onnx", method, chosen)
+                _quantize(Path(folder) / "float32.onnx", Path(folder) / f"{method}.onnx", method, chosen, bytes_first)
                 kept = judge.compare(open_any(f"{folder}/{method}.onnx")[0])
                 log(f"int8, {method}: {kept}")
                 tried.append((method, kept))
@@ -88,7 +91,7 @@ class _Reader:
         return next(self.left, None)
 
 
-def _quantize(float32: Path, int8: Path, method: str, images: NDArray[np.uint8]) -> None:
+def _quantize(float32: Path, int8: Path, method: str, images: NDArray[np.uint8], bytes_first: bool) -> None:
     graph = onnx.load(float32).graph
     calibration, options = _METHODS[method]
     with _quiet():
@@ -108,6 +111,8 @@ def _quantize(float32: Path, int8: Path, method: str, images: NDArray[np.uint8])
         )
     model = onnx.load(int8)
     del model.graph.value_info[:]
+    if bytes_first:
+        feed_bytes(model)
     onnx.save_model(model, int8)
 
 

@@ -1,0 +1,210 @@
+"""How fast this machine classifies: decoding alone, the model alone, both together, and how near that comes to the sum.
+
+A core that decodes a photo, then infers it, does 1 / (1 / decode + 1 / model) photos a second at best: the bound.
+All figures are of all cores at work at once, as they slow each other down.
+"""
+
+import io
+import itertools
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+import batchgender
+from batchgender.classify import BATCH, Classifier, load_classifier
+from batchgender.decode import read_bytes, to_size
+from batchgender.errors import UnreadablePhoto, UserError
+from batchgender.photos import Photo, PhotoFinder
+from batchgender.portraits import write_portraits
+from batchgender.results import write_csv
+from batchgender.session import installed
+
+_PHOTOS = 256
+_BATCHES = (1, 8, BATCH)
+_SECONDS = 1.5
+_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One model on one provider at one batch size; photos a second of all cores together, medians of three rounds.
+
+    `end_to_end` and `bound` are None at batch sizes that `classify` was not run at.
+    """
+
+    model: str
+    precision: str
+    provider: str
+    batch_size: int
+    images_per_second: float
+    end_to_end: float | None = None
+    bound: float | None = None
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What a run found: the machine, photos a second decoded by all cores together, and the models."""
+
+    machine: dict[str, Any]
+    photos: int
+    photos_from: str
+    decoded_per_second: float
+    models: list[Measured]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return {"schema": 1, **asdict(self)}
+
+
+def bench(
+    photos: Sequence[str], models: Sequence[str | None], workers: int | None, say: Callable[[str], None]
+) -> Benchmark:
+    """Measure models (None is the default one) on photos, drawn ones where none are given.
+
+    Raises UserError where the photos or a model can't be used; a provider that can't is said and left out.
+    """
+    with _found(photos) as (chosen, source):
+        classifiers = [load_classifier(model, workers=workers, say=say) for model in models]
+        cores, size = classifiers[0].workers, classifiers[0].info.input_size
+        say(f"decoding {len(chosen):,} {source} on {cores} cores")
+        decoded = _rate(lambda: _decode_all(chosen, size), len(chosen), cores)
+        measured: list[Measured] = []
+        for classifier in classifiers:
+            for provider in installed():
+                try:
+                    measured += _measure(classifier.on(provider), chosen, decoded, say)
+                except UserError as error:
+                    say(f"left out: {error}")
+        return Benchmark(_machine(cores), len(chosen), source, decoded, measured)
+
+
+def as_text(found: Benchmark) -> str:
+    """Lay the figures out for a terminal."""
+    cores = found.machine["cores"]
+    lines = [
+        f"{found.machine['processor']}, {cores} cores; {found.photos:,} {found.photos_from}; photos/s of all cores",
+        "",
+        f"decode and resize {found.decoded_per_second:>10,.0f}   ({1000 * cores / found.decoded_per_second:.2f} ms a"
+        " photo and core)",
+        "",
+        f"{'model':<24}  {'precision':<9}  {'batch':>5}  {'model':>8}  {'end to end':>10}  {'bound':>8}  {'of it':>6}",
+    ]
+    for provider, group in itertools.groupby(found.models, key=lambda one: one.provider):
+        lines.append(provider)
+        for one in group:
+            line = f"  {one.model:<22.22}  {one.precision:<9}  {one.batch_size:>5}  {one.images_per_second:>8,.0f}"
+            if one.end_to_end and one.bound:
+                line += f"  {one.end_to_end:>10,.0f}  {one.bound:>8,.0f}  {100 * one.end_to_end / one.bound:>4.0f} %"
+            lines.append(line)
+    return "\n".join(lines)
+
+
+@contextmanager
+def _found(inputs: Sequence[str]) -> Iterator[tuple[list[Photo], str]]:
+    """Up to 256 photos that can be read, spread over what is there, and in words what they are."""
+    with tempfile.TemporaryDirectory() as folder:
+        if not inputs:
+            write_portraits(Path(folder), {"drawn": _PHOTOS // 2})
+        every = list(PhotoFinder(inputs or [folder], lambda line: None))
+        spread = every[:: max(1, len(every) // _PHOTOS)][:_PHOTOS]
+        readable = [photo for photo in spread if _readable(photo)]
+        if not readable:
+            raise UserError(f"no photo that can be read in {', '.join(inputs)}")
+        yield readable, "photos" if inputs else "drawn portraits"
+
+
+def _readable(photo: Photo) -> bool:
+    try:
+        to_size(read_bytes(photo.file), 32)
+    except UnreadablePhoto:
+        return False
+    return True
+
+
+def _decode_all(photos: Sequence[Photo], size: int) -> None:
+    for photo in photos:
+        to_size(read_bytes(photo.file), size)
+
+
+def _measure(
+    classifier: Classifier, photos: Sequence[Photo], decoded: float, say: Callable[[str], None]
+) -> Iterator[Measured]:
+    info, model = classifier.info, classifier.model
+    images = np.stack(
+        [to_size(read_bytes(p.file), info.input_size) for p in itertools.islice(itertools.cycle(photos), BATCH)]
+    )
+    name, provider = Path(model.file).name, model.session.provider
+    for size in _BATCHES:
+        say(f"{name} on {provider}, batches of {size}")
+        batch = images[:size]
+
+        def infer(batch: NDArray[np.uint8] = batch) -> None:
+            model.predict(batch)
+
+        rate = _rate(infer, size, classifier.workers)
+        together = bound = None
+        if size == BATCH:
+            bound = 1 / (1 / decoded + 1 / rate)
+            together = _end_to_end(classifier, photos, bound)
+        yield Measured(name, info.precision, provider, size, rate, together, bound)
+
+
+def _rate(work: Callable[[], None], photos: int, cores: int) -> float:
+    """Photos a second of `cores` threads that do this work again and again; the median of some rounds."""
+    work()
+
+    def repeat(_: int) -> float:
+        done, started = 0, time.perf_counter()
+        while (passed := time.perf_counter() - started) < _SECONDS:
+            work()
+            done += photos
+        return done / passed
+
+    with ThreadPoolExecutor(cores) as pool:
+        return statistics.median(sum(pool.map(repeat, range(cores))) for _ in range(_ROUNDS))
+
+
+def _end_to_end(classifier: Classifier, photos: Sequence[Photo], bound: float) -> float:
+    """Photos a second from listed photos to CSV rows."""
+    count = max(len(photos), int(2 * _SECONDS * bound))
+    rates = []
+    for _ in range(_ROUNDS):
+        started = time.perf_counter()
+        rows = classifier.rows(itertools.islice(itertools.cycle(photos), count))
+        write_csv(rows, classifier.info.classes, io.StringIO())
+        rates.append(count / (time.perf_counter() - started))
+    return statistics.median(rates)
+
+
+def _machine(cores: int) -> dict[str, Any]:
+    return {
+        "processor": _processor(),
+        "cores": cores,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "batchgender": batchgender.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "opencv": cv2.__version__,
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as stream:
+            names = [line.split(":", 1)[1].strip() for line in stream if line.startswith("model name")]
+        return names[0]
+    except (OSError, IndexError):
+        return platform.processor() or platform.machine() or os.name

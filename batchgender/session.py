@@ -1,0 +1,151 @@
+"""A session over an ONNX file: onnxruntime on one of its providers, or OpenVINO, behind one `run`."""
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from batchgender.errors import OutOfMemory, UserError, os_reason
+
+CPU = "cpu"
+_ONNXRUNTIME = {
+    CPU: "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+PROVIDERS = (*_ONNXRUNTIME, "openvino")
+_PACKAGES = {
+    "cuda": "onnxruntime-gpu in the place of onnxruntime",
+    "tensorrt": "onnxruntime-gpu in the place of onnxruntime, and TensorRT",
+    "coreml": "onnxruntime on macOS",
+    "directml": "onnxruntime-directml in the place of onnxruntime",
+    "openvino": "the extra batchgender[openvino]",
+}
+_NO_MEMORY = ("bad_alloc", "bad allocation", "allocate memory", "out of memory", "not enough memory")
+
+Run = Callable[[list[str] | None, dict[str, NDArray[Any]]], list[NDArray[Any]]]
+
+
+@dataclass(frozen=True)
+class Session:
+    """An open file. `run` takes the names of outputs (None: all) and arrays by input, from several threads at once.
+
+    `inputs` and `outputs` have a name, a type and a shape each; `provider` says in words who computes.
+    """
+
+    inputs: Sequence[Any]
+    outputs: Sequence[Any]
+    metadata: dict[str, str]
+    provider: str
+    run: Run
+
+
+def installed() -> list[str]:
+    """The providers that this installation has."""
+    there = set(ort.get_available_providers())
+    found = [name for name, own in _ONNXRUNTIME.items() if own in there]
+    return [*found, "openvino"] if importlib.util.find_spec("openvino") else found
+
+
+def open_session(file: str) -> Session:
+    """Open a file on onnxruntime's CPU provider; raises UserError where it is missing, damaged or no model."""
+    try:
+        with open(file, "rb") as stream:
+            if not stream.read(1):
+                raise UserError(f"{file}: an empty file, no model")
+    except FileNotFoundError:
+        raise UserError(f"{file}: no such model file; check --model, or make one with `batchgender export`") from None
+    except OSError as error:
+        raise UserError(f"{file}: can't read the model ({os_reason(error)})") from None
+    try:
+        session = _onnxruntime(file, CPU)
+    except Exception as error:  # onnxruntime's exceptions have no common base.
+        raise UserError(
+            f"{file}: damaged, cut short, or no ONNX model that onnxruntime can run ({first_line(error)})"
+        ) from None
+    if not session.inputs:
+        raise UserError(f"{file}: no image classifier: it has no input")
+    return session
+
+
+def move(session: Session, file: str, provider: str, workers: int, size: int | None) -> Session:
+    """The session's file on another provider, for `workers` threads that call at once.
+
+    `size` fixes the sides of the image, where the file leaves them open. Raises UserError where the provider is not
+    installed, or does not take this file.
+    """
+    if provider not in installed():
+        raise UserError(
+            f"provider {provider} is not installed ({', '.join(installed())} is); it comes with {_PACKAGES[provider]}"
+        )
+    try:
+        if provider == "openvino":
+            return _openvino(session, file, workers, size)
+        moved = _onnxruntime(file, provider)
+    except Exception as error:  # Neither runtime's exceptions have a common base.
+        raise UserError(f"{file}: provider {provider} can't run it ({first_line(error)})") from None
+    if _ONNXRUNTIME[provider] not in moved.provider:
+        raise UserError(f"provider {provider} is installed but does not start; check its drivers")
+    return moved
+
+
+def _onnxruntime(file: str, provider: str) -> Session:
+    options = ort.SessionOptions()
+    # One core a call: classify's workers call side by side, which keeps all cores busier than threads inside one.
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    wanted = list(dict.fromkeys([_ONNXRUNTIME[provider], _ONNXRUNTIME[CPU]]))
+    session = ort.InferenceSession(file, options, providers=wanted)
+    metadata = session.get_modelmeta().custom_metadata_map
+    label = f"onnxruntime {session.get_providers()[0]}"
+
+    def run(outputs: list[str] | None, feeds: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        try:
+            return session.run(outputs, feeds)
+        except Exception as error:
+            raise _failure(file, error) from None
+
+    return Session(session.get_inputs(), session.get_outputs(), metadata, label, run)
+
+
+def _openvino(session: Session, file: str, workers: int, size: int | None) -> Session:
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(file)
+    if size:
+        model.reshape({session.inputs[0].name: openvino.PartialShape([-1, size, size, 3])})
+    # A stream is a core that computes a call alone.
+    compiled = core.compile_model(model, "CPU", {"NUM_STREAMS": workers, "INFERENCE_NUM_THREADS": workers})
+    precision = str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
+    names = {"bf16": "bfloat16", "f16": "float16", "f32": "float32"}
+
+    def run(outputs: list[str] | None, feeds: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        try:
+            found = compiled.create_infer_request().infer(feeds)
+        except Exception as error:
+            raise _failure(file, error) from None
+        # Copied: the request's own memory is used again.
+        return [np.array(found[compiled.output(name)]) for name in outputs or [v.name for v in session.outputs]]
+
+    label = f"OpenVINO {openvino.__version__.split('-')[0]} on the CPU, {names.get(precision, precision)}"
+    return Session(session.inputs, session.outputs, session.metadata, label, run)
+
+
+def _failure(file: str, error: Exception) -> UserError:
+    line = first_line(error)
+    if isinstance(error, MemoryError) or any(words in str(error).lower() for words in _NO_MEMORY):
+        return OutOfMemory(f"{file}: not enough memory for the model ({line})")
+    return UserError(f"{file}: the model failed ({line})")
+
+
+def first_line(error: Exception) -> str:
+    """What a runtime says, in one line."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line.removeprefix("[ONNXRuntimeError] : ")[:200]
