@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from batchgender.cores import available_cores
 from batchgender.decode import read_bytes, to_size
-from batchgender.errors import OutOfMemory, UnreadablePhoto
+from batchgender.errors import NoRoom, OutOfMemory, UnreadablePhoto
 from batchgender.labels import label_of
 from batchgender.model_file import Model, ModelInfo, open_model
 from batchgender.photos import Photo, PhotoFinder
@@ -26,6 +26,10 @@ BATCH = 32
 _READERS = 4
 # A thread infers what it has read once it holds this much, so that memory does not grow with the photos' sizes.
 _BYTES_HELD = 8_000_000
+
+
+# Photos with their bytes, or why there are none.
+_Batch = list[tuple[Photo, bytes | UnreadablePhoto]]
 
 
 def _silent(line: str) -> None:
@@ -104,9 +108,18 @@ class Classifier:
                 rows += self._rows(batch, thresholds)
         return rows
 
-    def _rows(
-        self, batch: Sequence[tuple[Photo, bytes | UnreadablePhoto]], thresholds: Mapping[str, float]
-    ) -> list[Row]:
+    def _rows(self, batch: _Batch, thresholds: Mapping[str, float]) -> list[Row]:
+        """Decode and infer; in smaller batches from now on where the memory is too small."""
+        rows: list[Row] = []
+        while len(rows) < len(batch):
+            size = self.batch_size
+            try:
+                rows += self._answers(batch[len(rows) : len(rows) + size], thresholds)
+            except (OutOfMemory, MemoryError):
+                self._make_smaller(size)
+        return rows
+
+    def _answers(self, batch: _Batch, thresholds: Mapping[str, float]) -> list[Row]:
         classes, size = self.info.classes, self.info.input_size
         images: dict[int, NDArray[np.uint8]] = {}
         errors: dict[int, str] = {}
@@ -116,33 +129,22 @@ class Classifier:
                     raise data
                 images[index] = to_size(data, size)
             except UnreadablePhoto as error:
+                # Beside fewer photos there may be room.
+                if isinstance(error, NoRoom) and len(batch) > 1:
+                    raise OutOfMemory(str(error)) from None
                 errors[index] = str(error)
-        answers = self._probabilities(list(images.values()))
-        rows: list[Row] = []
-        for index, (photo, _) in enumerate(batch):
-            label = label_of(photo.path, classes, photo.root)
-            rows.append(
-                Row(photo.path, label=label, error=errors[index])
-                if index in errors
-                else make_row(photo.path, next(answers), classes, label, thresholds)
-            )
-        return rows
-
-    def _probabilities(self, images: Sequence[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
-        """Yield the probabilities of each image; in smaller batches from now on where the memory is too small."""
-        at = 0
-        while at < len(images):
-            size = self.batch_size
-            try:
-                yield from self.model.predict(np.stack(images[at : at + size]))
-            except (OutOfMemory, MemoryError):
-                self._make_smaller(size)
-                continue
-            at += size
+        answers = iter(self.model.predict(np.stack(list(images.values())))) if images else iter(())
+        labels = [label_of(photo.path, classes, photo.root) for photo, _ in batch]
+        return [
+            Row(photo.path, label=label, error=errors[index])
+            if index in errors
+            else make_row(photo.path, next(answers), classes, label, thresholds)
+            for index, ((photo, _), label) in enumerate(zip(batch, labels, strict=True))
+        ]
 
     def _make_smaller(self, size: int) -> None:
         with self._lock:
-            if size == 1:
+            if self.batch_size == 1:
                 raise OutOfMemory(f"{self.model.file}: the memory has no room for one photo at a time; try --workers 1")
             # Another worker may have been here first.
             if self.batch_size == size:
@@ -150,9 +152,9 @@ class Classifier:
                 self._say(f"the memory has no room for batches of {size} photos: {self.batch_size} from here on")
 
 
-def _read(photos: Sequence[Photo]) -> Iterator[list[tuple[Photo, bytes | UnreadablePhoto]]]:
+def _read(photos: Sequence[Photo]) -> Iterator[_Batch]:
     """Yield the photos with their bytes, in several batches where they are large."""
-    batch: list[tuple[Photo, bytes | UnreadablePhoto]] = []
+    batch: _Batch = []
     held = 0
     for photo in photos:
         try:

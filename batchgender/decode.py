@@ -14,10 +14,12 @@ import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from batchgender.errors import UnreadablePhoto, os_reason  # noqa: E402
+from batchgender.errors import NoRoom, UnreadablePhoto, os_reason  # noqa: E402
 
 # What that many pixels take uncompressed, with transparency.
 _BYTE_LIMIT = 4 * PIXEL_LIMIT
+
+_NO_ROOM = "too large for the memory of this machine"
 
 # Each worker decodes its own photo; OpenCV's threads inside one photo would only fight over the cores.
 cv2.setNumThreads(1)
@@ -35,7 +37,11 @@ _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 def to_size(data: bytes, size: int) -> NDArray[np.uint8]:
     """Decode an image file's bytes to uint8 [size, size, 3] RGB, upright; raises UnreadablePhoto."""
     # Twice the size is left for the filter that follows: answers then stay the same (`tests/test_decode.py`).
-    return resize(decode(data, 2 * size), size)
+    image = decode(data, 2 * size)
+    try:
+        return resize(image, size)
+    except (cv2.error, MemoryError):
+        raise NoRoom(_NO_ROOM) from None
 
 
 def read_bytes(file: str) -> bytes:
@@ -77,13 +83,13 @@ def decode(data: bytes, smallest: int = 0) -> NDArray[np.uint8]:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         if error.code == cv2.Error.StsNoMem:
-            raise UnreadablePhoto("too large for the memory of this machine") from None
+            raise NoRoom(_NO_ROOM) from None
         if "MAX_IMAGE" in str(error):
             limit = PIXEL_LIMIT // 1_000_000
             raise UnreadablePhoto(f"claims more pixels than the limit of {limit} megapixels") from None
         raise UnreadablePhoto("damaged or no image that OpenCV can decode") from None
     except MemoryError:
-        raise UnreadablePhoto("too large for the memory of this machine") from None
+        raise NoRoom(_NO_ROOM) from None
     if image is None:
         if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
             raise UnreadablePhoto("HEIC is not supported; convert it to JPEG")

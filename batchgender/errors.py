@@ -13,6 +13,10 @@ class UnreadablePhoto(Exception):
     """A photo that gives no pixels; becomes a row with this message as its error, never an end."""
 
 
+class NoRoom(UnreadablePhoto):
+    """A photo that the memory has no room for, beside what else is held."""
+
+
 def os_reason(error: OSError) -> str:
     """Say why the system refused, in its own words: "No space left on device"."""
     return error.strerror or str(error)

@@ -49,10 +49,13 @@ def write_red_or_blue(path: Path, green: float = 0.0) -> Path:
     from batchgender.model_file import ModelInfo
     from batchgender.training.models import Deployed
 
-    network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 2))
+    layers = [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 2), torch.nn.Linear(2, 2)]
+    network = torch.nn.Sequential(*layers)
     with torch.no_grad():
         network[2].weight.copy_(torch.tensor([[2.0, green, 0], [0, green, 2.0]]))
+        network[3].weight.copy_(torch.eye(2))
         network[2].bias.zero_()
+        network[3].bias.zero_()
     mean, std = [0.5] * 3, [0.25] * 3
     info = ModelInfo(["Female", "Male"], 224, mean, std, architecture="red or blue")
     write_onnx(Deployed(network, 224, mean, std).eval(), info, path)
