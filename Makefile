@@ -69,8 +69,9 @@ lint: setup  ## Check lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup  ## Compare classify's images/s with the torchvision baseline: make bench PHOTOS=folder
-	$(BIN)/python tests/benchmarks/bench_classify.py $(PHOTOS)
+bench: setup  ## Compare classify's images/s with what a user would write instead: make bench PHOTOS=folder
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	$(BIN)/python tests/benchmarks/bench_classify.py $(PHOTOS) --out tests/benchmarks/RESULTS.md
 
 bench-train: setup  ## Compare a training epoch with its bare passes: make bench-train PHOTOS=folder
 	$(BIN)/python tests/benchmarks/bench_train.py $(PHOTOS)

@@ -191,7 +191,7 @@ def _end_to_end(classifier: Classifier, photos: Sequence[Photo], bound: float) -
 
 def _machine(cores: int) -> dict[str, Any]:
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": cores,
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -201,7 +201,8 @@ def _machine(cores: int) -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name, as the system gives it."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as stream:
             names = [line.split(":", 1)[1].strip() for line in stream if line.startswith("model name")]

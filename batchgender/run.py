@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from threading import Thread
 from typing import IO
 
 from tqdm import tqdm
@@ -59,8 +60,8 @@ def run(
         report_file = report_file or str(Path(out).with_suffix(".report.json"))
     if report_file:
         check_report(report_file)
-    count = _count(finder, inputs)
-    classifier = classifier.on(CPU if provider == "auto" and count < _FEW else provider)
+    few = _count(finder, inputs) < _FEW
+    classifier = classifier.on(CPU if provider == "auto" and few else provider)
     warn(f"computed by {classifier.model.session.provider}, {_cores(classifier.workers)}")
     if groups:
         groups = joined(groups, lambda: (photo.path for photo in finder), warn)
@@ -78,14 +79,14 @@ def run(
             photos = iter(finder)
             for row in results.done(photo.path for photo in photos):
                 report.add(row)
-            with closing(_watched(classifier.rows(photos, threshold), report, count)) as rows:
+            with closing(_watched(classifier.rows(photos, threshold), report, inputs)) as rows:
                 while group := list(islice(rows, _ROWS_A_WRITE)):
                     results.write(group)
             results.finish()
         finally:
             results.close()
     else:
-        with closing(_watched(classifier.rows(finder, threshold), report, count)) as rows:
+        with closing(_watched(classifier.rows(finder, threshold), report, inputs)) as rows:
             _stream(rows, info.classes, out)
     if not report.labelled:
         report_file = None
@@ -108,7 +109,8 @@ def _stream(rows: Iterator[Row], classes: Sequence[str], stream: IO[str]) -> Non
 
 
 def _count(finder: PhotoFinder, inputs: Sequence[str]) -> int:
-    count = sum(1 for _ in finder)
+    """How many photos there are, as far as it matters: not the whole of a large tree is listed beforehand."""
+    count = sum(1 for _ in islice(finder, _FEW))
     if not count:
         others = sum(finder.skipped.values())
         beside = f", only {others:,} other files" if others else ""
@@ -116,9 +118,16 @@ def _count(finder: PhotoFinder, inputs: Sequence[str]) -> int:
     return count
 
 
-def _watched(rows: Generator[Row], report: Report, count: int) -> Generator[Row]:
+def _watched(rows: Generator[Row], report: Report, inputs: Sequence[str]) -> Generator[Row]:
     """Pass rows on, counting them in the report and on a progress bar."""
-    bar = tqdm(total=count, initial=report.photos, desc="classify", unit=" images", disable=None)
+    bar = tqdm(initial=report.photos, desc="classify", unit=" images", disable=None)
+
+    def find_total() -> None:
+        bar.total = sum(1 for _ in PhotoFinder(inputs, lambda line: None))
+
+    if not bar.disable:
+        # Beside the work: to list a large tree on a slow disk takes minutes.
+        Thread(target=find_total, daemon=True).start()
     # Closed here and by the caller: left to the garbage collector, the workers may be told to join themselves.
     with bar, closing(rows):
         for row in rows:
