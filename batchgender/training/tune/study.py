@@ -18,7 +18,7 @@ from batchgender.errors import UserError
 from batchgender.training.data import DEFAULT_SOURCE
 from batchgender.training.models import check_architecture
 from batchgender.training.recipe import Recipe, changed, find_recipe
-from batchgender.training.tune_space import starting_point
+from batchgender.training.tune.space import starting_point
 
 TUNES = Path("tunes")
 # Of the plan in the study and of the space: a study of another one can't go on.

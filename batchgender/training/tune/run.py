@@ -21,9 +21,9 @@ except ModuleNotFoundError:
 
 from optuna.trial import TrialState
 
-from batchgender.training.tune_report import Findings, findings, key_values, write_reports
-from batchgender.training.tune_space import recipe_at, space
-from batchgender.training.tune_study import Plan, begin, new_plan, opened, requeue, resumed_plan, study_folder
+from batchgender.training.tune.report import Findings, findings, key_values, write_reports
+from batchgender.training.tune.space import recipe_at, space
+from batchgender.training.tune.study import Plan, begin, new_plan, opened, requeue, resumed_plan, study_folder
 
 TrainerOf = Callable[[Recipe], Trainer]
 

@@ -15,8 +15,8 @@ from optuna.trial import TrialState
 
 from batchgender.errors import UserError, os_reason
 from batchgender.training.recipe import Recipe
-from batchgender.training.tune_space import recipe_at
-from batchgender.training.tune_study import Plan
+from batchgender.training.tune.space import recipe_at
+from batchgender.training.tune.study import Plan
 
 _STATES = ("complete", "pruned", "failed")
 

@@ -1,0 +1,1 @@
+"""Search for a better recipe: what is varied, the study, its report."""
