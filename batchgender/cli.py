@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from batchgender import __version__
-from batchgender.cli_photos import bench, classify, inspect
+from batchgender.cli_photos import bench, classify, compare, inspect
 from batchgender.cli_training import calibrate, evaluate, export, train, tune
 from batchgender.errors import UserError
 
@@ -45,7 +45,7 @@ def main() -> None:
     """
 
 
-for command in (train, tune, evaluate, calibrate, export, classify, bench, inspect):
+for command in (train, tune, evaluate, calibrate, export, classify, compare, bench, inspect):
     main.add_command(command)
 
 

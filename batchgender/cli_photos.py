@@ -2,11 +2,21 @@
 
 import json
 import sys
+from typing import Any
 
 import click
 
 from batchgender.cli_options import computing_options, foreign_options, reading_options, say, say_thresholds
 from batchgender.errors import UserError, os_reason
+
+
+def _write_json(file: str, figures: dict[str, Any]) -> None:
+    try:
+        with open(file, "w", encoding="utf-8") as stream:
+            json.dump(figures, stream, indent=2, ensure_ascii=False)
+    except OSError as error:
+        raise UserError(f"{file}: can't write ({os_reason(error)})") from None
+    say(f"written: {file}")
 
 
 @click.command()
@@ -127,12 +137,33 @@ def bench(photos: tuple[str, ...], models: tuple[str, ...], workers: int | None,
     found = measure(photos, models or (None,), workers, say)
     click.echo(as_text(found))
     if json_file:
-        try:
-            with open(json_file, "w", encoding="utf-8") as stream:
-                json.dump(found.as_dict(), stream, indent=2)
-        except OSError as error:
-            raise UserError(f"{json_file}: can't write ({os_reason(error)})") from None
-        say(f"written: {json_file}")
+        _write_json(json_file, found.as_dict())
+
+
+@click.command()
+@click.argument("first")
+@click.argument("second")
+@click.option("--json", "json_file", metavar="FILE", help="Write the figures too.")
+@click.option("--max-flips", type=click.IntRange(0), help="Exit with 1 where more predictions changed.")
+def compare(first: str, second: str, json_file: str | None, max_flips: int | None) -> None:
+    """Compare two results files of the same photos, as before and after a change of model.
+
+    Prints which predictions changed, whether accuracy did where the photos have labels (McNemar's test), and the
+    photos that were right and are wrong.
+
+    \b
+    Example:
+      batchgender compare before.csv after.csv --max-flips 20
+    """
+    from batchgender.compare import as_text
+    from batchgender.compare import compare as hold
+
+    found = hold(first, second)
+    click.echo(as_text(found))
+    if json_file:
+        _write_json(json_file, found.as_dict())
+    if max_flips is not None and found.flipped > max_flips:
+        raise UserError(f"{found.flipped:,} predictions changed, more than the {max_flips:,} of --max-flips")
 
 
 @click.command()
