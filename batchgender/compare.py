@@ -68,7 +68,7 @@ def compare(first: str, second: str) -> Comparison:
         only_first=int(sides["left_only"]),
         only_second=int(sides["right_only"]),
         same=len(both) - len(flipped),
-        flips=Counter(f"{_named(row['prediction_a'])} to {_named(row['prediction_b'])}" for row in _records(flipped)),
+        flips=dict(Counter(map(_change, _records(flipped)))),
         largest_difference=float(max(apart)) if apart and not math.isnan(max(apart)) else None,
         labelled=len(judged),
         first_accuracy=float(right_a.mean()) if len(judged) else None,
@@ -123,6 +123,10 @@ def as_text(found: Comparison) -> str:
 
 def _named(prediction: str) -> str:
     return prediction or "unreadable"
+
+
+def _change(row: dict[str, Any]) -> str:
+    return f"{_named(row['prediction_a'])} to {_named(row['prediction_b'])}"
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
