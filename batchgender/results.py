@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -240,15 +239,19 @@ def _convert(part: Path, out: Path, classes: Sequence[str]) -> None:
                 stream.write("\n")
     else:
         import pyarrow as pa
-        import pyarrow.parquet as pq
+        from pyarrow import csv as arrow_csv
+        from pyarrow.parquet import ParquetWriter
 
-        types = [pa.float64() if name == "confidence" or name.startswith("p_") else pa.string() for name in names]
-        schema = pa.schema(list(zip(names, types, strict=True)))
-        with pq.ParquetWriter(unnamed, schema) as writer:
-            rows = read_csv(str(part))
-            while group := list(islice(rows, 50_000)):
-                values = zip(*(_values(row, classes) for row in group), strict=True)
-                writer.write_table(pa.table(dict(zip(names, map(list, values), strict=True)), schema=schema))
+        types = {name: pa.float64() if name == "confidence" or name.startswith("p_") else pa.string() for name in names}
+        reader = arrow_csv.open_csv(
+            part,
+            read_options=arrow_csv.ReadOptions(use_threads=False),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
+            convert_options=arrow_csv.ConvertOptions(column_types=types),
+        )
+        with ParquetWriter(unnamed, reader.schema) as writer:
+            for batch in reader:
+                writer.write_batch(batch)
     os.replace(unnamed, out)
 
 
