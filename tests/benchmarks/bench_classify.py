@@ -29,10 +29,11 @@ from batchgender.cores import available_cores
 from batchgender.model_file import PACKAGED_MODEL
 from batchgender.photos import PhotoFinder
 from batchgender.portraits import write_portraits
+from batchgender.session import installed
 
 HERE = Path(__file__).parent
 SMALL, LARGE = 3000, 96
-PACKAGES = ("onnxruntime", "opencv-python", "torch", "torchvision", "transformers", "timm", "pillow")
+PACKAGES = ("onnxruntime", "opencv-python", "torch", "torchvision", "transformers", "timm", "pillow", "openvino")
 
 
 @dataclass
@@ -142,6 +143,8 @@ def contenders(model: Path) -> list[Contender]:
             found.append(Contender(package, script(f"baseline_{package}.py")))
         else:
             print(f"{package} is not installed and left out: pip install 'batchgender[bench]'", file=sys.stderr)
+    if "openvino" in installed():
+        found.append(Contender("classify, AlexNet, provider openvino", classify(model, "openvino")))
     return [
         *found,
         Contender("classify, AlexNet float32", classify(model)),
