@@ -7,7 +7,7 @@ import click
 from batchgender import __version__
 from batchgender.cli_photos import bench, classify, compare, inspect
 from batchgender.cli_training import calibrate, evaluate, export, train, tune
-from batchgender.errors import UserError
+from batchgender.errors import UserError, os_reason
 
 _GO_ON = {
     "classify": "; rows written to a file are kept, go on with --resume",
@@ -27,6 +27,11 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except UserError as error:
             raise click.ClickException(str(error).replace("\n", "\\n")) from None
+        except OSError as error:
+            # Of an open stream, which has no name: stdout on a disk that is full. Named files are answered elsewhere.
+            if error.filename is not None or isinstance(error, BrokenPipeError):
+                raise
+            raise click.ClickException(f"can't write to stdout ({os_reason(error)}); files are written") from None
         except KeyboardInterrupt:
             click.echo(f"interrupted{_GO_ON.get(ctx.invoked_subcommand or '', '')}", err=True)
             ctx.exit(130)

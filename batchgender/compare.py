@@ -117,12 +117,17 @@ def as_text(found: Comparison) -> str:
         lines += ["", "worst:" if found.labelled else "most confident changes:"]
         for one in found.worst:
             sure = "" if one["confidence"] is None else f" ({one['confidence']:.3f})"
-            lines.append(f"  {one['path']}: {_named(one['before'])} to {_named(one['after'])}{sure}")
+            lines.append(f"  {_shown(one['path'])}: {_named(one['before'])} to {_named(one['after'])}{sure}")
     return "\n".join(lines)
 
 
 def _named(prediction: str) -> str:
     return prediction or "unreadable"
+
+
+def _shown(path: str) -> str:
+    """A path on one line: a name may hold a newline, or what a terminal takes for a command."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in path)
 
 
 def _change(row: dict[str, Any]) -> str:

@@ -268,3 +268,16 @@ def test_classify_never_imports_torch_and_is_quiet_without_a_terminal(
     done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "images/s" not in done.stderr and "%|" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full here")
+def test_a_report_that_stdout_does_not_take_is_one_line_and_the_results_are_kept(
+    red_or_blue: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "r.csv"
+    line = [sys.executable, "-m", "batchgender.cli", "classify", str(photos), "--model", str(red_or_blue)]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*line, "--out", str(out)], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "can't write to stdout (No space left on device)" in done.stderr
+    assert len(pd.read_csv(out)) == 80 and (tmp_path / "r.report.json").exists()

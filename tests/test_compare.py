@@ -95,3 +95,11 @@ def test_what_is_no_results_file_is_one_line(content: bytes | None, said: str, c
         other.write_bytes(content)
     line = one_line_error(cli("compare", results, other))
     assert said in line and "other.csv" in line
+
+
+def test_a_name_with_a_newline_stays_on_one_line(cli: Cli, results: Path) -> None:
+    table = pd.read_csv(results, keep_default_na=False)
+    table.loc[5, "path"] = "new\nline\x1b[2J.jpg"
+    table.to_csv(results, index=False)
+    after = changed(results, {"new\nline\x1b[2J.jpg": "Unsure"})
+    assert "  new\\nline\\x1b[2J.jpg: Female to Unsure" in cli("compare", results, after).stdout.splitlines()[-1]
