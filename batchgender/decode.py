@@ -103,8 +103,10 @@ def resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     if height == width == size:
         return image
     if height <= size and width <= size:
-        # Enlarging needs no antialiasing, and OpenCV's bilinear filter is then the same and six times faster.
-        return np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
+        # Enlarging needs no antialiasing, and OpenCV's bilinear filter is then the same and many times faster; over
+        # floats, for its filter over bytes is off by one in every eighth of them.
+        larger = cv2.resize(image.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(cv2.convertScaleAbs(larger), np.uint8)
     return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR), np.uint8)
 
 

@@ -128,6 +128,8 @@ class Deployed(nn.Module):
             antialias=True,
             align_corners=False,
         )
+        # As a program that resizes bytes would: what it feeds at the input size then answers the same.
+        pixels = pixels.round()
         # As one operator, which runtimes compute plane by plane; as two over interleaved colours it took longer than
         # a convolution.
         mean, variance = self.normalize.mean.flatten(), self.normalize.std.flatten().square()
