@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from batchgender.cores import available_cores
 from batchgender.decode import read_bytes, to_size
 from batchgender.errors import NoRoom, OutOfMemory, UnreadablePhoto
+from batchgender.golden import replay
 from batchgender.labels import label_of
 from batchgender.model_file import Model, ModelInfo, open_model
 from batchgender.photos import Photo, PhotoFinder
@@ -184,8 +185,9 @@ def load_classifier(
 
     A foreign ONNX classifier needs its `classes`, and `mean` and `std` over RGB in 0..1. `provider` is one of
     `session.PROVIDERS`, or "auto" for the fastest that agrees with the CPU; `workers` is by default the number of
-    cores that this process may use. Raises UserError where the file is missing, damaged or no image classifier, or
-    the provider is not there.
+    cores that this process may use. Raises UserError where the file is missing, damaged, no image classifier, or
+    answers the pictures in it wrongly, or the provider is not there.
     """
     opened = open_model(model, classes, mean, std)
+    replay(opened)
     return Classifier(opened, workers or available_cores(), batch_size, say).on(provider)

@@ -49,6 +49,9 @@ class ModelInfo:
     precision: str = "float32"
     # How the file was made smaller, and what that costs on validation photos; empty where it was not.
     compression: dict[str, Any] = field(default_factory=dict)
+    # Small pictures, PNG in base64, with the probabilities that the file shall give (see `golden`).
+    golden: list[dict[str, Any]] = field(default_factory=list)
+    golden_tolerance: float = 0.0
     created: str = ""
     package_version: str = ""
     license: str = ""

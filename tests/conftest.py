@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 
 from batchgender.cli import main
-from batchgender.portraits import write_portraits
+from batchgender.decode import decode
+from batchgender.errors import UnreadablePhoto
+from batchgender.portraits import draw_portrait, write_portraits
 
 FACES = Path(__file__).parent.parent.parent / "shared" / "data" / "faces"
 RED, BLUE = (220, 30, 30), (30, 30, 220)
@@ -77,6 +80,60 @@ def trained(portraits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "trained"
     train(Recipe(epochs=1), str(portraits), out, "cpu", lambda line: None)
     return out
+
+
+@pytest.fixture(scope="session")
+def embeddable(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with batchgender.onnx, .pt and .pt2: a really trained AlexNet, its linear layers small, in float32."""
+    from batchgender.export.run import export
+    from batchgender.training import checkpoint as checkpoints
+    from batchgender.training.calibrate import logits_of
+    from batchgender.training.data import load_split
+
+    out = tmp_path_factory.mktemp("embeddable")
+    run = checkpoints.load(trained / "best.pt")
+    # One epoch leaves it unsure of everything; as sure as a model is after a long training, it tells small differences.
+    photos = load_split(run.source, "train", lambda line: None)
+    logits, _ = logits_of(run.deployed(), photos, run.classes, 224, lambda line: None, "cpu")
+    margins = logits[:, 1] - logits[:, 0]
+    bias = [0.0, -float(margins.mean() / margins.std() * 2)]
+    checkpoints.save(replace(run, temperature=float(margins.std()) / 2, bias=bias), out / "sure.pt")
+    export(str(out / "sure.pt"), ["onnx", "torchscript", "pt2"], str(out), None, lambda line: None, rank=32)
+    return out
+
+
+@pytest.fixture(scope="session")
+def fifty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 50 photos of many sizes: unseen faces where they are here, else drawn ones. Names end as formats."""
+    folder = tmp_path_factory.mktemp("fifty")
+    real = sorted(FACES.glob("test/*/web_*"))[::5] + sorted(FACES.glob("test/*/utk_*"))[::90]
+    for index, file in enumerate([file for file in real if readable(file)][:50]):
+        os.symlink(file, folder / f"{index:02}{file.suffix}")
+    rng = np.random.default_rng(5)
+    for index in range(len(list(folder.iterdir())), 50):
+        size = tuple(int(side) for side in rng.integers(40, 900, 2))
+        drawn = cv2.resize(draw_portrait(("female", "male")[index % 2], rng), size, interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(folder / f"{index:02}.{('jpg', 'png')[index % 2]}"), drawn[..., ::-1])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def answers(embeddable: Path, fifty: Path) -> dict[str, tuple[float, ...]]:
+    """What classify says of the fifty with the embeddable ONNX file: probabilities by the photo's name."""
+    from batchgender.classify import load_classifier
+
+    rows = list(load_classifier(embeddable / "batchgender.onnx").classify(fifty))
+    assert len(rows) == 50 and not any(row.error for row in rows)
+    return {row.path: row.probabilities for row in rows}
+
+
+def readable(file: Path) -> bool:
+    """Whether the file is a whole photo; one or two of the web's are cut short."""
+    try:
+        decode(file.read_bytes())
+    except UnreadablePhoto:
+        return False
+    return True
 
 
 def picture(color: Sequence[int] = RED, size: tuple[int, int] = (60, 50)) -> NDArray[np.uint8]:

@@ -24,6 +24,7 @@ from batchgender.export.formats import Format, write_onnx
 from batchgender.export.judge import FALL, Judge, Kept
 from batchgender.export.load import open_any
 from batchgender.export.pixels import feed_bytes, fold_normalization
+from batchgender.golden import with_golden
 from batchgender.model_file import METADATA_KEY, ModelInfo
 from batchgender.training.data import Log
 from batchgender.training.models import Deployed
@@ -66,8 +67,9 @@ def int8_format(images: Sequence[NDArray[np.uint8]], judge: Judge, log: Log) -> 
             kept.check()
             log(f"int8: {method} is taken")
             model = onnx.load(Path(folder) / f"{method}.onnx")
+            predict, _ = open_any(f"{folder}/{method}.onnx")
         found = {"int8_calibration": method, "int8_photos": len(chosen), **kept.as_dict()}
-        info = replace(info, precision="int8", compression={**info.compression, **found})
+        info = with_golden(replace(info, precision="int8", compression={**info.compression, **found}), predict)
         onnx.helper.set_model_props(model, {METADATA_KEY: info.to_json()})
         onnx.save_model(model, path)
 

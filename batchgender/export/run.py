@@ -16,6 +16,7 @@ from batchgender.export.judge import Judge
 from batchgender.export.load import open_any
 from batchgender.export.quantize import int8_format
 from batchgender.export.verify import largest_difference, verify_photos
+from batchgender.golden import golden_pictures, with_golden
 from batchgender.model_file import ModelInfo
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.checkpoint import LICENSE, Checkpoint
@@ -58,6 +59,8 @@ def export(
             module, info = _smaller(module, info, rank, images, judge, log)
         if int8:
             forms["onnx"] = int8_format(images, judge, log)
+    predict = predictor(module)
+    info = with_golden(info, predict, golden_pictures(predict))
     # A Hub id is not asked again: an export must work without a network.
     fallback = checkpoint.source if Path(checkpoint.source).exists() else None
     photos = verify_photos(data, fallback)
@@ -69,8 +72,7 @@ def export(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 form.write(module, info, part)
-            predict, _ = open_any(str(part))
-            difference = largest_difference(predictor(module), predict, photos.images)
+            difference = largest_difference(predict, open_any(str(part))[0], photos.images)
             if not difference <= form.tolerance:
                 raise UserError(
                     f"{path}: differs from PyTorch by {difference:.1e} in probability, more than {form.tolerance:.0e};"
