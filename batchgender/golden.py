@@ -34,8 +34,7 @@ def golden_pictures(predict: Predict) -> list[Image]:
     """Drawn pictures uint8 [height, width, 3], one of each size: those that tell the usual mistakes best."""
     rng = np.random.default_rng(0)
     drawn = [draw_portrait(CLASSES[i % len(CLASSES)], rng) // _SHADES * _SHADES for i in range(_DRAWN)]
-    sized = [[cv2.resize(image, size[::-1], interpolation=cv2.INTER_NEAREST) for image in drawn] for size in _SIZES]
-    return [max(images, key=lambda image: _told(predict, np.asarray(image, np.uint8))) for images in sized]
+    return [max((_sized(image, size) for image in drawn), key=lambda image: _told(predict, image)) for size in _SIZES]
 
 
 def with_golden(info: ModelInfo, predict: Predict, images: Sequence[Image] = ()) -> ModelInfo:
@@ -77,6 +76,10 @@ def replay(model: Model) -> float | None:
     return largest
 
 
+def _sized(image: Image, size: tuple[int, int]) -> Image:
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
+
+
 def _picture(carried: dict[str, Any]) -> Image:
     return decode(base64.b64decode(carried["png"]))
 
@@ -86,5 +89,5 @@ def _told(predict: Predict, image: Image) -> float:
     right = predict(image[None])[0]
     swapped = np.ascontiguousarray(image[..., ::-1])
     # Far from the model's own sides, so that its kernel has something to do.
-    rough = np.asarray(cv2.resize(image, (224, 224), interpolation=cv2.INTER_NEAREST), np.uint8)
+    rough = _sized(image, (224, 224))
     return min(float(np.abs(predict(other[None])[0] - right).max()) for other in (swapped, rough))

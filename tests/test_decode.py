@@ -153,7 +153,8 @@ def test_resizing_is_that_of_pytorch(shape: tuple[int, int]) -> None:
     image = cv2.resize(PORTRAIT, shape[::-1])
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
     expected = F.interpolate(pixels, (224, 224), mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
-    assert np.abs(resize(image, 224) - expected).max() <= 1.01
+    off = resize(image, 224) - (expected + 1.5e-4).round()
+    assert np.abs(off).max() <= 1 and (off != 0).mean() < 1e-3
 
 
 def large_jpeg(image: NDArray[np.uint8], width: int, height: int, **options: object) -> bytes:
