@@ -168,13 +168,18 @@ def compare(first: str, second: str, json_file: str | None, max_flips: int | Non
 
 @click.command()
 @click.argument("model")
-def inspect(model: str) -> None:
-    """Print what a model file says of itself, as JSON.
+@click.option("--json", "as_json", is_flag=True, help="Print all that is known, as JSON.")
+def inspect(model: str, as_json: bool) -> None:
+    """Print what a model file is and says of itself, and whether classify takes it.
+
+    An ONNX file is asked for its answers to the pictures in it: exit 1 where they are not those that it promises.
 
     \b
-    Example:
+    Examples:
       batchgender inspect exports/batchgender.onnx
+      batchgender inspect exports/batchgender.onnx --json
     """
-    from batchgender.inspection import describe
+    from batchgender.inspection import as_text, describe
 
-    click.echo(json.dumps(describe(model), indent=2, ensure_ascii=False))
+    found = describe(model)
+    click.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else as_text(found))

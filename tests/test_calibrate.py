@@ -217,7 +217,7 @@ def test_checkpoint_exports_and_classify_report_the_same_with_the_stored_thresho
     assert len({result.stdout for result in results}) == 1
     assert all("stored in the model (--threshold 0: none)" in result.stderr for result in results)
     for file in files:
-        about = json.loads(cli("inspect", file).stdout)["batchgender"]
+        about = json.loads(cli("inspect", file, "--json").stdout)["batchgender"]
         assert about["thresholds"] == stored.thresholds and about["calibration"] == stored.calibration
         assert about["temperature"] == stored.temperature
     report = json.loads((tmp_path / "r.report.json").read_text())

@@ -94,11 +94,14 @@ def test_no_path_of_this_machine_is_in_the_onnx_file(exported: Path) -> None:
 def test_every_format_carries_the_same_metadata_and_inspect_prints_it(cli: Cli, exported: Path, trained: Path) -> None:
     printed = {}
     for name in ("batchgender.onnx", "batchgender.pt", "batchgender.pt2"):
-        result = cli("inspect", exported / name)
+        result = cli("inspect", exported / name, "--json")
         assert result.exit_code == 0
         printed[name] = json.loads(result.stdout)["batchgender"]
     assert printed["batchgender.onnx"] == printed["batchgender.pt"] == printed["batchgender.pt2"]
-    assert json.loads(cli("inspect", trained / "best.pt").stdout)["batchgender"]["classes"] == ["Female", "Male"]
+    assert json.loads(cli("inspect", trained / "best.pt", "--json").stdout)["batchgender"]["classes"] == [
+        "Female",
+        "Male",
+    ]
     assert any("extra/batchgender.json" in name for name in zipfile.ZipFile(exported / "batchgender.pt").namelist())
 
 

@@ -111,7 +111,7 @@ def test_evaluate_gives_the_accuracy_that_the_file_names(
 ) -> None:
     report = tmp_path / "report.json"
     assert cli("evaluate", files["int8"], "--data", source, "--split", "val", "--report", report).exit_code == 0
-    found = json.loads(cli("inspect", files["int8"]).stdout)["batchgender"]["compression"]
+    found = json.loads(cli("inspect", files["int8"], "--json").stdout)["batchgender"]["compression"]
     assert found["validation_accuracy_exported"] == pytest.approx(json.loads(report.read_text())["accuracy"], abs=1e-6)
 
 

@@ -206,6 +206,6 @@ def test_test_time_flip_is_the_same_in_the_checkpoint_and_in_its_export(
     result = cli("evaluate", strong / "best.pt", "--data", portraits, "--flip")
     assert result.stdout == cli("evaluate", flipped, "--data", portraits).stdout
     assert result.stdout != cli("evaluate", strong / "best.pt", "--data", portraits).stdout
-    said = json.loads(cli("inspect", flipped).stdout)["batchgender"]
+    said = json.loads(cli("inspect", flipped, "--json").stdout)["batchgender"]
     assert said["flip"] is True and said["license"] == "for these tests alone"
     assert "an exported model" in one_line_error(cli("evaluate", flipped, "--data", portraits, "--flip"))

@@ -103,7 +103,7 @@ class Recipe:
 STRONG = Recipe(
     name="strong",
     architecture="alexnet_bn512",
-    epochs=60,
+    epochs=54,
     batch_size=64,
     lr=5e-4,
     # Below it AlexNet's last map is three places wide, and learns little of a face.
