@@ -211,13 +211,14 @@ def calibrate(checkpoint: str, data: str | None, split: str, target_accuracy: fl
 @click.option(
     "--format",
     "formats",
-    type=click.Choice(["onnx", "torchscript", "pt2"]),
+    type=click.Choice(["onnx", "torchscript", "pt2", "openvino"]),
     multiple=True,
-    required=True,
     help="May be given several times.",
 )
 @click.option("--out", metavar="FOLDER", default="exports", show_default=True, help="Or a file, for one format.")
-@click.option("--data", metavar="SRC", help="Photos to check the files on.  [default: those of the training]")
+@click.option(
+    "--data", metavar="SRC", help="Photos to check the files on, label by label.  [default: those of the training]"
+)
 @click.option(
     "--compress",
     "rank",
@@ -225,9 +226,12 @@ def calibrate(checkpoint: str, data: str | None, split: str, target_accuracy: fl
     callback=_rank,
     help="Linear layers of this rank; auto: the smallest that keeps the accuracy.",
 )
-@click.option("--quantize", type=click.Choice(["int8"]), help="8-bit weights and activations, for onnx.")
+@click.option("--quantize", type=click.Choice(["int8", "float16"]), help="Weights in 8 or 16 bits, for onnx.")
 @click.option("--flip", is_flag=True, help="Let the model look at the mirror image too: twice the work.")
+@click.option("--opset", type=click.IntRange(18, 23), default=18, show_default=True, help="Of the ONNX file.")
+@click.option("--max-flips", type=click.IntRange(0), help="Keep no file that changes the class of more test photos.")
 @click.option("--license", "terms", metavar="TEXT", help="What the file says of its licence.")
+@click.option("--compare", is_flag=True, help="Write nothing: a table of all sizes, with accuracy and speed.")
 def export(
     checkpoint: str | None,
     formats: tuple[str, ...],
@@ -236,7 +240,10 @@ def export(
     rank: int | str | None,
     quantize: str | None,
     flip: bool,
+    opset: int,
+    max_flips: int | None,
     terms: str | None,
+    compare: bool,
 ) -> None:
     """Write model files, checked against PyTorch.
 
@@ -247,18 +254,30 @@ def export(
       batchgender export --format onnx
       batchgender export runs/alexnet-seed/best.pt --format onnx --format torchscript
       batchgender export --format onnx --compress auto --quantize int8
+      batchgender export --format onnx --quantize int8 --data ./photos --max-flips 5
+      batchgender export --compare
 
     --compress and --quantize look at training photos, and keep no file that loses more than 0.5 points of
     accuracy on the validation photos.
     """
+    if not formats and not compare:
+        raise click.UsageError("give --format onnx (or torchscript, pt2, openvino), or --compare")
+    if compare and (formats or rank or quantize or flip or terms or max_flips is not None):
+        raise click.UsageError("--compare measures all sizes and writes none; give --data and --opset alone with it")
     if quantize and set(formats) != {"onnx"}:
         raise click.UsageError("--quantize is for --format onnx alone")
-    from batchgender.export.run import export as write
-    from batchgender.training.checkpoint import LICENSE
     from batchgender.training.runs import newest
 
     chosen = checkpoint or str(newest("best.pt", "train first, or name a checkpoint"))
     say(f"checkpoint: {chosen}")
+    if compare:
+        from batchgender.export.comparison import as_text, compare_exports
+
+        click.echo(as_text(compare_exports(chosen, data, say, opset)))
+        return
+    from batchgender.export.run import export as write
+    from batchgender.training.checkpoint import LICENSE
+
     if "torchscript" in formats:
         say("TorchScript is deprecated in PyTorch; --format pt2 is its successor")
-    write(chosen, formats, out, data, say, rank, quantize == "int8", flip, terms or LICENSE)
+    write(chosen, formats, out, data, say, rank, quantize, flip, terms or LICENSE, opset, max_flips)

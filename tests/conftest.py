@@ -176,7 +176,7 @@ def unprivileged(red_or_blue: Path) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def cli() -> Callable[..., Result]:
     """Run a command line in this process; the exception of a crash is raised, not swallowed."""
 

@@ -46,7 +46,7 @@ def files(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     from batchgender.export.run import export
 
     found = {}
-    for name, options in (("float32", {}), ("int8", {"rank": "auto", "int8": True})):
+    for name, options in (("float32", {}), ("int8", {"rank": "auto", "precision": "int8"})):
         out = tmp_path_factory.mktemp("exports") / f"{name}.onnx"
         (found[name],) = export(str(checkpoint), ["onnx"], str(out), None, lambda line: None, **options)
     return found

@@ -4,24 +4,27 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnx
 import torch
 
+from batchgender.errors import UserError
 from batchgender.model_file import EXTRA_FILE, METADATA_KEY, ModelInfo
 from batchgender.training.models import Deployed
 
 # The first opset whose Resize has antialiasing; older runtimes read it more widely than newer ones.
-_OPSET = 18
+OPSET = 18
 _SIDE_LIMIT = 65_535
+_FILE_LIMIT = 2**31 - 1
 
 
-def write_onnx(module: Deployed, info: ModelInfo, path: Path) -> None:
-    """Write one ONNX file, weights inside."""
+def write_onnx(module: Deployed, info: ModelInfo, path: Path, opset: int = OPSET) -> None:
+    """Write one ONNX file, weights inside, simplified and checked; raises UserError where they don't fit in one."""
     program = torch.onnx.export(
         _exported(module),
         dynamo=True,
-        opset_version=_OPSET,
+        opset_version=opset,
         input_names=["image"],
         output_names=["probabilities", "logits"],
         verbose=False,
@@ -30,7 +33,15 @@ def write_onnx(module: Deployed, info: ModelInfo, path: Path) -> None:
     model = program.model_proto
     _tidy(model)
     _drop_idle_pooling(model.graph)
+    onnx.checker.check_model(model, full_check=True)
+    save_onnx(model, info, path)
+
+
+def save_onnx(model: onnx.ModelProto, info: ModelInfo, path: Path) -> None:
+    """Write the model and what it says of itself as one file."""
     onnx.helper.set_model_props(model, {METADATA_KEY: info.to_json()})
+    if model.ByteSize() > _FILE_LIMIT:
+        raise UserError(f"{path}: larger than the 2 GB that one ONNX file may hold; try --compress or --quantize int8")
     onnx.save_model(model, path)
 
 
@@ -45,19 +56,35 @@ def write_pt2(module: Deployed, info: ModelInfo, path: Path) -> None:
     torch.export.save(_exported(module), path, extra_files={EXTRA_FILE: info.to_json()})
 
 
+def write_openvino(module: Deployed, info: ModelInfo, path: Path) -> None:
+    """Write OpenVINO's two files, .xml and .bin, metadata in the first; raises UserError where it is not installed."""
+    try:
+        import openvino
+    except ImportError:
+        raise UserError("--format openvino needs the extra batchgender[openvino]") from None
+    with TemporaryDirectory() as folder:
+        write_onnx(module, info, Path(folder) / "model.onnx")
+        model = openvino.Core().read_model(Path(folder) / "model.onnx")
+        model.set_rt_info(info.to_json(), [METADATA_KEY])
+        # Halved weights, its default, would cost half of the digits.
+        openvino.save_model(model, path, compress_to_fp16=False)
+
+
 @dataclass(frozen=True)
 class Format:
-    """How a format is written, and how far its probabilities may lie from PyTorch's."""
+    """How a format is written, how far its probabilities may lie from PyTorch's, and what files stand beside its."""
 
     suffix: str
     write: Callable[[Deployed, ModelInfo, Path], None]
     tolerance: float
+    beside: tuple[str, ...] = ()
 
 
 FORMATS = {
     "onnx": Format(".onnx", write_onnx, 1e-4),
     "torchscript": Format(".pt", write_torchscript, 1e-5),
     "pt2": Format(".pt2", write_pt2, 1e-5),
+    "openvino": Format(".xml", write_openvino, 1e-4, (".bin",)),
 }
 
 

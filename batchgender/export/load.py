@@ -4,10 +4,12 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from batchgender.errors import UserError
-from batchgender.model_file import ModelInfo, open_model, read_extra
+from batchgender.model_file import METADATA_KEY, ModelInfo, open_model, read_extra
+from batchgender.session import first_line
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.evaluate import Predict, predictor
 
@@ -19,16 +21,18 @@ def open_any(
     std: Sequence[float] | None = None,
     flip: bool = False,
 ) -> tuple[Predict, ModelInfo]:
-    """Open a checkpoint or an exported model (.onnx, TorchScript .pt, .pt2); raises UserError where it is none.
+    """Open a checkpoint or an exported model: .onnx, TorchScript .pt, .pt2, OpenVINO .xml. Raises UserError on others.
 
     `classes`, `mean` and `std` are for an ONNX file that is not from batchgender; `flip` makes a checkpoint look at
     the mirror image too, which an exported file does or does not of itself.
     """
-    if flip and (file.endswith(".onnx") or read_extra(file)):
+    if flip and (file.endswith((".onnx", ".xml")) or read_extra(file)):
         raise UserError(f"{file}: an exported model; it looks at mirror images where `export --flip` made it")
     if file.endswith(".onnx"):
         model = open_model(file, classes, mean, std)
         return model.predict, model.info
+    if file.endswith(".xml"):
+        return _openvino(file)
     info = read_extra(file)
     if info is None:
         checkpoint = replace(checkpoints.load(file), flip=flip)
@@ -40,3 +44,18 @@ def open_any(
     except Exception as error:  # Damaged archives raise whatever the loader meets.
         raise UserError(f"{file}: damaged or cut short ({str(error).splitlines()[0]})") from None
     return predictor(module), info
+
+
+def _openvino(file: str) -> tuple[Predict, ModelInfo]:
+    try:
+        import openvino
+    except ImportError:
+        raise UserError(f"{file}: an OpenVINO file needs the extra batchgender[openvino]") from None
+    core = openvino.Core()
+    try:
+        model = core.read_model(file)
+        info = ModelInfo.from_json(model.get_rt_info([METADATA_KEY]).value, file)
+    except RuntimeError as error:
+        raise UserError(f"{file}: damaged, or no OpenVINO file from batchgender ({first_line(error)})") from None
+    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda images: np.array(compiled(images)["probabilities"]), info

@@ -20,12 +20,12 @@ import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-from batchgender.export.formats import Format, write_onnx
+from batchgender.export.formats import OPSET, Format, save_onnx, write_onnx
 from batchgender.export.judge import FALL, Judge, Kept
 from batchgender.export.load import open_any
 from batchgender.export.pixels import feed_bytes, fold_normalization
 from batchgender.golden import with_golden
-from batchgender.model_file import METADATA_KEY, ModelInfo
+from batchgender.model_file import ModelInfo
 from batchgender.training.data import Log
 from batchgender.training.models import Deployed
 
@@ -44,7 +44,7 @@ _METHODS: dict[str, tuple[CalibrationMethod, dict[str, Any]]] = {
 }
 
 
-def int8_format(images: Sequence[NDArray[np.uint8]], judge: Judge, log: Log) -> Format:
+def int8_format(images: Sequence[NDArray[np.uint8]], judge: Judge, log: Log, opset: int = OPSET) -> Format:
     """The ONNX format in int8, calibrated on photos uint8 [B, H, W, 3]; bound by accuracy, not by a tolerance.
 
     Of the calibration methods the one whose probabilities lie nearest to the original's is taken. Writing raises
@@ -56,7 +56,7 @@ def int8_format(images: Sequence[NDArray[np.uint8]], judge: Judge, log: Log) -> 
     def write(module: Deployed, info: ModelInfo, path: Path) -> None:
         tried: list[tuple[str, Kept]] = []
         with TemporaryDirectory() as folder:
-            write_onnx(module, info, Path(folder) / "float32.onnx")
+            write_onnx(module, info, Path(folder) / "float32.onnx", opset)
             bytes_first = fold_normalization(Path(folder) / "float32.onnx", module.input_size)
             for method in _METHODS:
                 _quantize(Path(folder) / "float32.onnx", Path(folder) / f"{method}.onnx", method, chosen, bytes_first)
@@ -70,8 +70,7 @@ def int8_format(images: Sequence[NDArray[np.uint8]], judge: Judge, log: Log) -> 
             predict, _ = open_any(f"{folder}/{method}.onnx")
         found = {"int8_calibration": method, "int8_photos": len(chosen), **kept.as_dict()}
         info = with_golden(replace(info, precision="int8", compression={**info.compression, **found}), predict)
-        onnx.helper.set_model_props(model, {METADATA_KEY: info.to_json()})
-        onnx.save_model(model, path)
+        save_onnx(model, info, path)
 
     return Format(".onnx", write, math.inf)
 
@@ -107,7 +106,7 @@ def _quantize(float32: Path, int8: Path, method: str, images: NDArray[np.uint8],
             reduce_range=True,
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=_outside(graph.node),
+            nodes_to_exclude=outside(graph.node),
             calibrate_method=calibration,
             extra_options=options,
         )
@@ -118,7 +117,7 @@ def _quantize(float32: Path, int8: Path, method: str, images: NDArray[np.uint8],
     onnx.save_model(model, int8)
 
 
-def _outside(nodes: Sequence[onnx.NodeProto]) -> list[str]:
+def outside(nodes: Sequence[onnx.NodeProto]) -> list[str]:
     """The nodes before the first layer and from the last on: pixels, and logits, need more than 256 steps."""
     behind: set[str] = set()  # Tensors that come out of a layer, or of what follows one.
     for node in nodes:

@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 from batchgender.decode import resize
 from batchgender.errors import UserError, os_reason
 from batchgender.export.compress import compress, folded, responses, smallest
-from batchgender.export.formats import FORMATS
+from batchgender.export.flips import Gate
+from batchgender.export.float16 import float16_format
+from batchgender.export.formats import FORMATS, OPSET, write_onnx
 from batchgender.export.judge import Judge
 from batchgender.export.load import open_any
 from batchgender.export.quantize import int8_format
@@ -38,30 +41,38 @@ def export(
     data: str | None,
     log: Log,
     rank: int | str | None = None,
-    int8: bool = False,
+    precision: str | None = None,
     flip: bool = False,
     terms: str = LICENSE,
+    opset: int = OPSET,
+    most_flips: int | None = None,
 ) -> list[Path]:
     """Export a checkpoint to `out`, a folder, or a file where there is one format; return what was written.
 
-    `rank` makes linear layers smaller ("auto" finds the smallest that keeps the accuracy), `int8` the ONNX file; `flip`
-    makes it look at mirror images too, `terms` is the licence that it states.
+    `rank` makes linear layers smaller ("auto" finds the smallest that keeps the accuracy), `precision` ("int8",
+    "float16") and `opset` are of the ONNX file; `flip` makes it look at mirror images too, `terms` is the licence that
+    it states.
     Each file is checked against PyTorch on the test photos of `data` (by default of the training source, where
     it is a folder here; else on drawn portraits); smaller ones also against the checkpoint on its validation
-    photos. Raises UserError where a file can't be written, lies farther from PyTorch than its format may, or
-    loses more than half a point of accuracy: that file is not kept.
+    photos. With `data`, or `most_flips`, the class of each test photo is compared too. Raises UserError where a file
+    can't be written, lies farther from PyTorch than its format may, loses more than half a point of accuracy, or
+    changes the class of more than `most_flips` photos: that file is not kept.
     """
     targets = _targets(formats, out)
     checkpoint = replace(checkpoints.load(checkpoint_file), flip=flip, license=terms)
     module, info = checkpoint.deployed(), checkpoint.info()
-    forms = dict(FORMATS)
-    if rank or int8:
-        images, judge = _labelled(checkpoint, module, data, log)
+    # Before the layers are made smaller: what they were is what counts.
+    gate = _gate(checkpoint, module, data, most_flips, log) if data or most_flips is not None else None
+    forms = {**FORMATS, "onnx": replace(FORMATS["onnx"], write=partial(write_onnx, opset=opset))}
+    if rank or precision:
+        images, judge = labelled(checkpoint, module, data, log)
         module.network = folded(module.network)
         if rank:
-            module, info = _smaller(module, info, rank, images, judge, log)
-        if int8:
-            forms["onnx"] = int8_format(images, judge, log)
+            module, info = smaller(module, info, rank, images, judge, log)
+        if precision == "int8":
+            forms["onnx"] = int8_format(images, judge, log, opset)
+        elif precision == "float16":
+            forms["onnx"] = float16_format(judge, log, opset)
     predict = predictor(module)
     info = with_golden(info, predict, golden_pictures(predict))
     # A Hub id is not asked again: an export must work without a network.
@@ -83,19 +94,37 @@ def export(
                     raise UserError(
                         f"{path}: differs from PyTorch by {found:.1e} in probability, more than {limit:.0e}; not kept"
                     )
+            if gate:
+                gate.check(str(path), written)
+            for suffix in form.beside:
+                os.replace(part.with_suffix(suffix), path.with_suffix(suffix))
             os.replace(part, path)
         except OSError as error:
             raise UserError(f"{path}: can't write ({os_reason(error)})") from None
         finally:
-            part.unlink(missing_ok=True)
+            for suffix in (form.suffix, *form.beside):
+                part.with_suffix(suffix).unlink(missing_ok=True)
         log(
-            f"{path}  {_megabytes(path)}  largest difference from PyTorch {difference:.1e}, {whole:.1e} with the resize"
+            f"{path}  {megabytes(path)}  largest difference from PyTorch {difference:.1e}, {whole:.1e} with the resize"
             f" inside, over {len(photos.images)} {photos.source}"
         )
     return list(targets.values())
 
 
-def _labelled(
+def _gate(checkpoint: Checkpoint, module: Deployed, data: str | None, most_flips: int | None, log: Log) -> Gate:
+    source = data or checkpoint.source
+    try:
+        photos = load_split(source, "test", log)
+    except UserError:
+        if data:
+            raise
+        raise UserError(
+            f"{source}: the test photos can't be loaded; --max-flips needs labelled ones: give --data"
+        ) from None
+    return Gate(predictor(module), checkpoint.classes, photos, checkpoint.recipe.input_size, most_flips, log)
+
+
+def labelled(
     checkpoint: Checkpoint, module: Deployed, data: str | None, log: Log
 ) -> tuple[list[NDArray[np.uint8]], Judge]:
     """Training photos uint8 [B, size, size, 3] to look at, up to 1,024, and the judge over the validation photos."""
@@ -116,7 +145,7 @@ def _labelled(
     return images, Judge(predictor(module), checkpoint.classes, validation, size, log)
 
 
-def _smaller(
+def smaller(
     module: Deployed, info: ModelInfo, rank: int | str, images: list[NDArray[np.uint8]], judge: Judge, log: Log
 ) -> tuple[Deployed, ModelInfo]:
     if isinstance(rank, int):
@@ -130,7 +159,7 @@ def _smaller(
     return small, replace(info, compression=found)
 
 
-def _megabytes(path: Path) -> str:
+def megabytes(path: Path) -> str:
     size = path.stat().st_size / 1e6
     return f"{size:.1f} MB" if size < 10 else f"{size:.0f} MB"
 
