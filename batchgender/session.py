@@ -66,6 +66,10 @@ def open_session(file: str) -> Session:
     try:
         session = _onnxruntime(file, CPU)
     except Exception as error:  # onnxruntime's exceptions have no common base.
+        if "External data path does not exist" in str(error):
+            raise UserError(
+                f"{file}: its weights are in another file, which is not beside it; keep the two together"
+            ) from None
         raise UserError(
             f"{file}: damaged, cut short, or no ONNX model that onnxruntime can run ({first_line(error)})"
         ) from None

@@ -1,5 +1,6 @@
 """Real photos, real files and a tiny real model that the tests share."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -100,6 +101,20 @@ def embeddable(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoints.save(replace(run, temperature=float(margins.std()) / 2, bias=bias), out / "sure.pt")
     export(str(out / "sure.pt"), ["onnx", "torchscript", "pt2"], str(out), None, lambda line: None, rank=32)
     return out
+
+
+@pytest.fixture(scope="session")
+def spoiled(embeddable: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ONNX file with a promise that it can't keep: other probabilities for its own pictures."""
+    import onnx
+
+    model = onnx.load(embeddable / "batchgender.onnx")
+    about = json.loads({p.key: p.value for p in model.metadata_props}["batchgender"])
+    about["golden"][0]["probabilities"].reverse()
+    onnx.helper.set_model_props(model, {"batchgender": json.dumps(about)})
+    file = tmp_path_factory.mktemp("spoiled") / "spoiled.onnx"
+    onnx.save_model(model, file)
+    return file
 
 
 @pytest.fixture(scope="session")

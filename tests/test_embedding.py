@@ -1,13 +1,9 @@
 """The examples of exports/: each program, in its own runtime, gives the probabilities that classify gives."""
 
 import csv
-import json
 import subprocess
 import sys
 from pathlib import Path
-
-import onnx
-import pytest
 
 EXPORTS = Path(__file__).parent.parent / "exports"
 # In probability, of float32 files.
@@ -31,17 +27,6 @@ def check_rows(printed: str, answers: Answers) -> float:
 
 def run(*line: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(list(map(str, line)), capture_output=True, text=True)
-
-
-@pytest.fixture(scope="session")
-def spoiled(embeddable: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The ONNX file with a promise that it can't keep: other probabilities for its own pictures."""
-    model = onnx.load(embeddable / "batchgender.onnx")
-    about = json.loads({p.key: p.value for p in model.metadata_props}["batchgender"])
-    about["golden"][0]["probabilities"].reverse()
-    onnx.helper.set_model_props(model, {"batchgender": json.dumps(about)})
-    onnx.save_model(model, tmp_path_factory.mktemp("spoiled") / "spoiled.onnx")
-    return tmp_path_factory.getbasetemp() / "spoiled0" / "spoiled.onnx"
 
 
 def test_python_with_onnxruntime(embeddable: Path, fifty: Path, answers: Answers, spoiled: Path) -> None:

@@ -6,7 +6,9 @@ import pytest
 from conftest import BLUE, RED, picture
 
 from batchgender import model_file
+from batchgender.classify import load_classifier
 from batchgender.errors import UserError
+from batchgender.golden import replay
 from batchgender.model_file import METADATA_KEY, open_model
 
 FOREIGN = {"classes": ["female", "male"], "mean": [0.5] * 3, "std": [0.25] * 3}
@@ -29,6 +31,15 @@ def foreign_model(path: Path, shape: list[int | str], softmax: bool) -> Path:
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
     onnx.save_model(model, path)
     return path
+
+
+def test_the_file_of_an_older_release_is_read_and_answers_as_it_did() -> None:
+    """Never written anew: files that users have must go on working."""
+    old = load_classifier(Path(__file__).parent / "data" / "model_of_0.1.0.onnx")
+    assert replay(old.model) <= 1e-5
+    assert old.info.classes == ["Female", "Male"] and old.info.package_version == "0.1.0" and old.info.input_size == 224
+    probabilities = old.model.predict(np.stack([picture(RED), picture(BLUE)]))
+    assert probabilities.argmax(1).tolist() == [0, 1]
 
 
 def test_our_file_describes_itself_and_takes_any_size(red_or_blue: Path) -> None:

@@ -1,0 +1,75 @@
+// What the C++ examples share: decoding, the file's own pictures and the rows. The runtime is in each main.cpp.
+#pragma once
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <opencv2/imgcodecs.hpp>
+#include <opencv2/imgproc.hpp>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace embed {
+
+using Ask = std::function<std::vector<float>(const cv::Mat&)>;
+
+inline std::string read(const std::string& path) {
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream) throw std::runtime_error(path + ": can't be read");
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+inline std::string from_base64(const std::string& text) {
+  static const std::string digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string data;
+  unsigned bits = 0, count = 0;
+  for (char letter : text.substr(0, text.find('='))) {
+    bits = bits << 6 | digits.find(letter);
+    if ((count += 6) >= 8) data.push_back(static_cast<char>(bits >> (count -= 8)));
+  }
+  return data;
+}
+
+// RGB, upright, at its own size.
+inline cv::Mat decode(std::string data) {
+  cv::Mat image = cv::imdecode(cv::Mat(1, static_cast<int>(data.size()), CV_8U, data.data()), cv::IMREAD_COLOR);
+  if (image.empty()) throw std::runtime_error("no picture that OpenCV can decode");
+  cv::cvtColor(image, image, cv::COLOR_BGR2RGB);
+  return image;
+}
+
+// Replay the file's own pictures, then print a row for each photo of the command line; the exit status.
+inline int answer(const nlohmann::json& about, int count, char** words, const Ask& ask) {
+  for (const auto& golden : about["golden"]) {
+    const auto found = ask(decode(from_base64(golden["png"])));
+    for (size_t i = 0; i < found.size(); ++i) {
+      const double apart = std::abs(found[i] - golden["probabilities"][i].get<double>());
+      // Not "greater": a NaN is wrong, too.
+      if (!(apart <= about["golden_tolerance"].get<double>())) {
+        std::fprintf(stderr, "%s: answers its own pictures wrongly here, %.4f apart\n", words[1], apart);
+        return 1;
+      }
+    }
+  }
+  std::printf("path,prediction");
+  for (std::string name : about["classes"]) {
+    std::transform(name.begin(), name.end(), name.begin(), ::tolower);
+    std::printf(",p_%s", name.c_str());
+  }
+  for (int i = 2; i < count; ++i) {
+    const auto found = ask(decode(read(words[i])));
+    const auto best = std::max_element(found.begin(), found.end()) - found.begin();
+    std::printf("\n%s,%s", words[i], about["classes"][best].get<std::string>().c_str());
+    for (float p : found) std::printf(",%.6f", p);
+  }
+  std::printf("\n");
+  return 0;
+}
+
+}  // namespace embed

@@ -1,0 +1,19 @@
+"""Photos to probabilities with OpenVINO (OpenCV decodes): python openvino_classify.py MODEL.onnx PHOTO..."""
+
+import sys
+
+import numpy as np
+import openvino
+from embedded import answer, onnx_about, resized
+
+about = onnx_about(sys.argv[1])
+# Its own choice may be bfloat16, which moves the answers.
+model = openvino.Core().compile_model(sys.argv[1], "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+
+def probabilities(image: np.ndarray) -> np.ndarray:
+    # OpenVINO's Resize doesn't antialias, so it is given nothing to resize.
+    return model(resized(image, about["input_size"])[None])["probabilities"][0]
+
+
+answer(about, probabilities)
