@@ -11,6 +11,7 @@ import pytest
 import tiny_networks
 from conftest import one_line_error
 
+from batchgender.export.load import open_any
 from batchgender.model_file import open_model
 
 Cli = Callable[..., Any]
@@ -71,12 +72,18 @@ def test_the_opset_is_as_asked_and_the_answers_stay(
 
 
 def test_openvino_files_are_evaluated_as_the_checkpoint_is(
-    cli: Cli, checkpoint: Path, source: Path, tmp_path: Path
+    cli: Cli, checkpoint: Path, float32: Path, source: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("openvino")
     result = cli("export", checkpoint, "--format", "openvino", "--out", tmp_path / "x")
     assert result.exit_code == 0, result.stderr
     assert sorted(p.name for p in (tmp_path / "x").iterdir()) == ["batchgender.bin", "batchgender.xml"]
+    # Photos larger than the model's input are shrunk by the same filter.
+    predict, _ = open_any(str(tmp_path / "x" / "batchgender.xml"))
+    (small, *_) = tiny_networks.batches(source, "test")
+    rng = np.random.default_rng(0)
+    large = np.repeat(np.repeat(small[:4], 4, 1), 3, 2) ^ rng.integers(0, 64, (4, 128, 96, 3), np.uint8)
+    assert np.abs(predict(large) - open_model(float32).predict(large)).max() < 1e-3
     shown = [
         cli("evaluate", file, "--data", source).stdout for file in (checkpoint, tmp_path / "x" / "batchgender.xml")
     ]

@@ -65,6 +65,11 @@ def write_openvino(module: Deployed, info: ModelInfo, path: Path) -> None:
     with TemporaryDirectory() as folder:
         write_onnx(module, info, Path(folder) / "model.onnx")
         model = openvino.Core().read_model(Path(folder) / "model.onnx")
+        # What it makes of ONNX's Resize leaves out the antialiasing; Pillow's is the same filter.
+        for resize in [node for node in model.get_ops() if node.get_type_name() == "Interpolate"]:
+            image, sizes = (value.get_source_output() for value in resize.inputs()[:2])
+            pillow = openvino.opset11.interpolate(image, sizes, "bilinear_pillow", "sizes", [0] * 4, [0] * 4)
+            resize.output(0).replace(pillow.output(0))
         model.set_rt_info(info.to_json(), [METADATA_KEY])
         # Halved weights, its default, would cost half of the digits.
         openvino.save_model(model, path, compress_to_fp16=False)
