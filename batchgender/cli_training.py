@@ -211,7 +211,7 @@ def calibrate(checkpoint: str, data: str | None, split: str, target_accuracy: fl
 @click.option(
     "--format",
     "formats",
-    type=click.Choice(["onnx", "torchscript", "pt2", "openvino"]),
+    type=click.Choice(["onnx", "torchscript", "pt2", "openvino", "coreml", "tflite"]),
     multiple=True,
     help="May be given several times.",
 )
@@ -261,7 +261,7 @@ def export(
     accuracy on the validation photos.
     """
     if not formats and not compare:
-        raise click.UsageError("give --format onnx (or torchscript, pt2, openvino), or --compare")
+        raise click.UsageError("give --format onnx (or torchscript, pt2, openvino, coreml, tflite), or --compare")
     if compare and (formats or rank or quantize or flip or terms or max_flips is not None):
         raise click.UsageError("--compare measures all sizes and writes none; give --data and --opset alone with it")
     if quantize and set(formats) != {"onnx"}:

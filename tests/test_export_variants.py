@@ -1,6 +1,7 @@
 """Other ways to export: float16, a newer opset, OpenVINO's files; the table of sizes; the gate in labels."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -149,3 +150,42 @@ def test_options_that_exclude_each_other_are_wrong_usage(
 ) -> None:
     result = cli("export", checkpoint, *options)
     assert result.exit_code == 2 and reason in result.stderr
+
+
+def test_a_core_ml_file_takes_a_picture_and_describes_itself(cli: Cli, checkpoint: Path, tmp_path: Path) -> None:
+    coremltools = pytest.importorskip("coremltools")
+    file = tmp_path / "m.mlmodel"
+    result = cli("export", checkpoint, "--format", "coreml", "--out", file)
+    assert result.exit_code == 0, result.stderr
+    assert f"{file}  0." in result.stderr and "not checked: Core ML runs on macOS alone" in result.stderr
+    spec = coremltools.utils.load_spec(str(file))
+    (given,) = spec.description.input
+    assert given.name == "image" and given.type.imageType.width == tiny_networks.SIZE
+    assert {value.name for value in spec.description.output} == {"probabilities", "logits"}
+    about = json.loads(spec.description.metadata.userDefined["batchgender"])
+    assert about["classes"] == tiny_networks.CLASSES and about["golden"]
+    assert "Core ML runs on macOS alone" in one_line_error(cli("evaluate", file))
+
+
+def test_a_litert_file_is_evaluated_as_the_checkpoint_is(
+    cli: Cli, checkpoint: Path, source: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("litert_torch")
+    file = tmp_path / "m.tflite"
+    result = cli("export", checkpoint, "--format", "tflite", "--out", file)
+    assert result.exit_code == 0, result.stderr
+    shown = [cli("evaluate", model, "--data", source).stdout for model in (checkpoint, file)]
+    assert shown[0] == shown[1] and "accuracy" in shown[0]
+    told_by_inspect = json.loads(cli("inspect", file, "--json").stdout)["batchgender"]
+    assert told_by_inspect["classes"] == tiny_networks.CLASSES
+
+
+@pytest.mark.parametrize(
+    ("name", "package"), [("coreml", "coremltools"), ("tflite", "litert_torch"), ("openvino", "openvino")]
+)
+def test_a_converter_that_is_not_there_is_named_with_its_extra(
+    cli: Cli, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    message = one_line_error(cli("export", checkpoint, "--format", name, "--out", tmp_path / "x"))
+    assert f"--format {name} needs the extra batchgender[{name}]" in message and not list((tmp_path / "x").iterdir())

@@ -10,6 +10,7 @@ import onnx
 import torch
 
 from batchgender.errors import UserError
+from batchgender.export.phones import write_coreml, write_tflite
 from batchgender.model_file import EXTRA_FILE, METADATA_KEY, ModelInfo
 from batchgender.training.models import Deployed
 
@@ -77,11 +78,14 @@ def write_openvino(module: Deployed, info: ModelInfo, path: Path) -> None:
 
 @dataclass(frozen=True)
 class Format:
-    """How a format is written, how far its probabilities may lie from PyTorch's, and what files stand beside its."""
+    """How a format is written, and how far its probabilities may lie from PyTorch's; None where none can be had here.
+
+    `beside` are the suffixes of the files that stand beside its own.
+    """
 
     suffix: str
     write: Callable[[Deployed, ModelInfo, Path], None]
-    tolerance: float
+    tolerance: float | None
     beside: tuple[str, ...] = ()
 
 
@@ -90,6 +94,8 @@ FORMATS = {
     "torchscript": Format(".pt", write_torchscript, 1e-5),
     "pt2": Format(".pt2", write_pt2, 1e-5),
     "openvino": Format(".xml", write_openvino, 1e-4, (".bin",)),
+    "coreml": Format(".mlmodel", write_coreml, None),
+    "tflite": Format(".tflite", write_tflite, 1e-4),
 }
 
 

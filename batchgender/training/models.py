@@ -135,6 +135,10 @@ class Deployed(nn.Module):
         )
         # To bytes, as a program that resizes them itself: what it feeds at the input size then answers the same.
         pixels = torch.round(pixels + ROUND_UP)
+        return self.answers(pixels)
+
+    def answers(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels float [B, 3, input_size, input_size] in 0..255 to (probabilities, logits)."""
         # As one operator, which runtimes compute plane by plane; as two over interleaved colours it took longer than
         # a convolution.
         mean, variance = self.normalize.mean.flatten(), self.normalize.std.flatten().square()
