@@ -46,7 +46,7 @@ async function probabilities(photo) {
   return [...(await session.run({ image }, ["probabilities"])).probabilities.data];
 }
 
-for (const golden of about.golden) {
+for (const golden of about.golden ?? []) {
   const found = await probabilities(Buffer.from(golden.png, "base64"));
   const apart = Math.max(...found.map((p, i) => Math.abs(p - golden.probabilities[i])));
   if (!(apart <= about.golden_tolerance)) {
