@@ -275,9 +275,11 @@ def export(
 
         click.echo(as_text(compare_exports(chosen, data, say, opset)))
         return
+    from batchgender.export.run import Options
     from batchgender.export.run import export as write
     from batchgender.training.checkpoint import LICENSE
 
     if "torchscript" in formats:
         say("TorchScript is deprecated in PyTorch; --format pt2 is its successor")
-    write(chosen, formats, out, data, say, rank, quantize, flip, terms or LICENSE, opset, max_flips)
+    options = Options(rank, quantize, flip, terms or LICENSE, opset, max_flips)
+    write(chosen, formats, out, data, say, options)

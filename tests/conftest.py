@@ -86,7 +86,7 @@ def trained(portraits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def embeddable(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with batchgender.onnx, .pt and .pt2: a really trained AlexNet, its linear layers small, in float32."""
-    from batchgender.export.run import export
+    from batchgender.export.run import Options, export
     from batchgender.training import checkpoint as checkpoints
     from batchgender.training.calibrate import logits_of
     from batchgender.training.data import load_split
@@ -99,7 +99,7 @@ def embeddable(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     margins = logits[:, 1] - logits[:, 0]
     bias = [0.0, -float(margins.mean() / margins.std() * 2)]
     checkpoints.save(replace(run, temperature=float(margins.std()) / 2, bias=bias), out / "sure.pt")
-    export(str(out / "sure.pt"), ["onnx", "torchscript", "pt2"], str(out), None, lambda line: None, rank=32)
+    export(str(out / "sure.pt"), ["onnx", "torchscript", "pt2"], str(out), None, lambda line: None, Options(rank=32))
     return out
 
 

@@ -43,12 +43,12 @@ def checkpoint(network: torch.nn.Module, source: Path, tmp_path_factory: pytest.
 @pytest.fixture(scope="module")
 def files(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The same checkpoint in float32 and in int8, of low rank."""
-    from batchgender.export.run import export
+    from batchgender.export.run import Options, export
 
     found = {}
-    for name, options in (("float32", {}), ("int8", {"rank": "auto", "precision": "int8"})):
+    for name, options in (("float32", Options()), ("int8", Options("auto", "int8"))):
         out = tmp_path_factory.mktemp("exports") / f"{name}.onnx"
-        (found[name],) = export(str(checkpoint), ["onnx"], str(out), None, lambda line: None, **options)
+        (found[name],) = export(str(checkpoint), ["onnx"], str(out), None, lambda line: None, options)
     return found
 
 

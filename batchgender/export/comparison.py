@@ -16,7 +16,7 @@ from batchgender.export.formats import FORMATS, OPSET
 from batchgender.export.judge import Kept
 from batchgender.export.load import open_any
 from batchgender.export.quantize import int8_format
-from batchgender.export.run import labelled, smaller
+from batchgender.export.smaller import labelled, smaller
 from batchgender.figures import percent
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.data import Log
