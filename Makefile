@@ -51,8 +51,7 @@ classify: setup  ## Classify PHOTOS into OUT: make classify PHOTOS=folder OUT=re
 default-model: setup  ## Make the packaged model and its card again, resumable: make default-model DATA=folder
 	@test -d '$(DATA)' || { echo 'say which photos: make default-model DATA=folder' >&2; exit 2; }
 	mkdir -p $(DEFAULT) $(ASSETS)
-	$(BIN)/python -m batchgender.utkface '$(DATA)' $(DEFAULT)/learn.csv fine
-	$(BIN)/batchgender train --data '$(DATA)' --recipe strong --groups $(DEFAULT)/learn.csv --out $(DEFAULT) \
+	$(BIN)/batchgender train --data '$(DATA)' --recipe strong --out $(DEFAULT) \
 		$(if $(wildcard $(DEFAULT)/last.pt),--resume) 2>&1 | tee -a $(DEFAULT)/train.log
 	$(BIN)/batchgender export $(DEFAULT)/best.pt --format onnx --compress auto --quantize int8 \
 		--license 'weights: for non-commercial research only, as UTKFace; code: MIT' --out $(DEFAULT)/default.onnx

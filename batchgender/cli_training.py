@@ -33,11 +33,6 @@ def _rank(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 )
 @click.option("--pretrained", is_flag=True, help="Begin with torchvision's ImageNet weights.")
 @click.option("--weights", metavar="FILE", help="Begin with the weights of a file: a state dict or a checkpoint.")
-@click.option(
-    "--groups",
-    metavar="FILE.csv",
-    help="Learn its columns beside the classes, ages for example: what is seen of a face gets better. As evaluate's.",
-)
 @click.option("--epochs", type=click.IntRange(1), help="Times through the training photos.  [default: the recipe's, 8]")
 @click.option("--batch-size", type=click.IntRange(1), help="Photos a step.  [default: the recipe's, 32]")
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="Learning rate.  [default: the recipe's, 1e-4]")

@@ -77,7 +77,7 @@ class Checkpoint:
             calibration=self.calibration,
             architecture=self.recipe.architecture,
             # A place on this machine is nobody's business; a Hub id stays whole.
-            recipe={**self.recipe.as_dict(), **{k: Path(getattr(self.recipe, k)).name for k in ("weights", "groups")}},
+            recipe={**self.recipe.as_dict(), "weights": Path(self.recipe.weights).name},
             dataset=Path(self.source).name if Path(self.source).exists() else self.source,
             # The figures are of the photo alone.
             metrics={} if self.flip else {key: self.metrics[key] for key in counts if key in self.metrics},

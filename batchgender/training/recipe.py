@@ -35,10 +35,6 @@ class Recipe:
     seed: int = _number(0, 0, 2**32 - 1)
     # Weights to begin with: "" for random ones, "imagenet", or a file.
     weights: str = ""
-    # A CSV of groups, as `evaluate --groups` takes it, whose columns are learnt beside the classes; "" for none.
-    groups: str = ""
-    # What a column's loss counts beside that of the classes.
-    groups_weight: float = _number(0.3, 0, 10)
 
     input_size: int = _number(224, 32, 4096)
     # ImageNet's, over RGB in 0..1.
@@ -103,7 +99,7 @@ class Recipe:
 STRONG = Recipe(
     name="strong",
     architecture="alexnet_bn512",
-    epochs=54,
+    epochs=70,
     batch_size=64,
     lr=5e-4,
     # Below it AlexNet's last map is three places wide, and learns little of a face.
@@ -112,6 +108,7 @@ STRONG = Recipe(
     weight_decay=0.05,
     schedule="cosine",
     warmup_epochs=2,
+    label_smoothing=0.05,
     balance=True,
     equal_recall=True,
     ema=0.998,

@@ -22,7 +22,6 @@ from batchgender.training.checkpoint import Checkpoint
 from batchgender.training.data import Batches, LabelledPhotos, Log
 from batchgender.training.models import Normalize, build
 from batchgender.training.recipe import Recipe
-from batchgender.training.side_tasks import all_outputs, first_outputs, side_tasks
 
 # The average follows the weights this many steps at a time: each time costs a pass over all of them.
 _STEPS_AN_AVERAGE = 4
@@ -52,9 +51,7 @@ class Trainer:
         self.batches = Batches(photos, recipe.input_size, recipe.batch_size, log)
         self.validation_batches = Batches(validation, recipe.input_size, recipe.batch_size, log)
         torch.manual_seed(recipe.seed)
-        self.side = side_tasks(recipe.groups, photos, log) if recipe.groups else None
-        self.classes = len(photos.classes)
-        network = build(recipe.architecture, self.classes + (self.side.outputs if self.side else 0))
+        network = build(recipe.architecture, len(photos.classes))
         if recipe.batch_size == 1 and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
             raise UserError(f"{recipe.architecture} normalises over the batch; give --batch-size 2 or more")
         if recipe.weights and not start:
@@ -77,14 +74,14 @@ class Trainer:
             raise UserError("this checkpoint holds no optimizer state; resume from last.pt")
         self.network.load_state_dict(start.live or start.weights)
         if self.average:
-            self.average.load_state_dict(all_outputs(start.weights, start.live))
+            self.average.load_state_dict(start.weights)
         self.optimizer.load_state_dict(start.optimizer)
 
     def state(self, epoch: int, history: list[dict[str, Any]]) -> Checkpoint:
         """Everything that a resumed run needs."""
         return Checkpoint(
-            weights=first_outputs((self.average or self.network).state_dict(), self.network, self.classes),
-            live=self.network.state_dict() if self.average or self.side else {},
+            weights=(self.average or self.network).state_dict(),
+            live=self.network.state_dict() if self.average else {},
             classes=self.photos.classes,
             recipe=self.recipe,
             epoch=epoch,
@@ -113,7 +110,7 @@ class Trainer:
             for images, labels, indices in self.batches(order, view if recipe.augments else None):
                 if len(indices) == 1 and recipe.batch_size > 1:
                     continue  # One photo has no variance to normalise by.
-                loss = self._step(torch.from_numpy(images), torch.from_numpy(labels), indices, step)
+                loss = self._step(torch.from_numpy(images), torch.from_numpy(labels), step)
                 if not math.isfinite(loss):
                     kept = f"; {out / 'last.pt'} holds the epoch before" if epoch > 1 else ""
                     raise UserError(
@@ -138,7 +135,7 @@ class Trainer:
             "images_per_second": round(seen / seconds, 1),
         }
 
-    def _step(self, images: Tensor, labels: Tensor, indices: list[int], step: int) -> float:
+    def _step(self, images: Tensor, labels: Tensor, step: int) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, step, self.steps_an_epoch)
         pixels = self.normalize(images.to(self.device))
@@ -147,13 +144,10 @@ class Trainer:
             mixer = self.mixers[int(torch.randint(len(self.mixers), ()))]
             pixels, target = mixer(pixels, target)
         try:
-            logits, beside = self._outputs(pixels, self.network).tensor_split([self.classes], 1)
+            logits = self._logits(pixels)
             loss = F.cross_entropy(
                 logits, target, weight=self.class_weights, label_smoothing=self.recipe.label_smoothing
             )
-            # A mixed photo is of two ages.
-            if self.side and not target.is_floating_point():
-                loss = loss + self.recipe.groups_weight * self.side.loss(beside, indices)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
@@ -173,12 +167,12 @@ class Trainer:
             else:
                 kept.copy_(live)
 
-    def _outputs(self, pixels: Tensor, network: nn.Module) -> Tensor:
+    def _logits(self, pixels: Tensor, network: nn.Module | None = None) -> Tensor:
         autocast: AbstractContextManager = (
             torch.autocast(self.device.type, torch.bfloat16) if self.bfloat16 else nullcontext()
         )
         with autocast:
-            return network(pixels).float()
+            return (network or self.network)(pixels).float()
 
     @torch.inference_mode()
     def _validate(self) -> tuple[float, float]:
@@ -186,7 +180,7 @@ class Trainer:
         network = (self.average or self.network).eval()
         total, correct, seen = 0.0, 0, 0
         for images, labels, _ in self.validation_batches(range(len(self.validation))):
-            logits = self._outputs(self.normalize(torch.from_numpy(images).to(self.device)), network)[:, : self.classes]
+            logits = self._logits(self.normalize(torch.from_numpy(images).to(self.device)), network)
             target = torch.from_numpy(labels).to(self.device)
             total += F.cross_entropy(logits, target, reduction="sum").item()
             correct += int((logits.argmax(1) == target).sum())
