@@ -27,6 +27,8 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except UserError as error:
             raise click.ClickException(str(error).replace("\n", "\\n")) from None
+        except MemoryError:
+            raise click.ClickException("not enough memory; close other programs, or try --workers 1") from None
         except OSError as error:
             # Of an open stream, which has no name: stdout on a disk that is full. Named files are answered elsewhere.
             if error.filename is not None or isinstance(error, BrokenPipeError):

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from batchgender.errors import UserError, os_reason
-from batchgender.figures import percent
+from batchgender.figures import one_line, percent
 
 _WORST = 10
 
@@ -117,17 +117,12 @@ def as_text(found: Comparison) -> str:
         lines += ["", "worst:" if found.labelled else "most confident changes:"]
         for one in found.worst:
             sure = "" if one["confidence"] is None else f" ({one['confidence']:.3f})"
-            lines.append(f"  {_shown(one['path'])}: {_named(one['before'])} to {_named(one['after'])}{sure}")
+            lines.append(f"  {one_line(one['path'])}: {_named(one['before'])} to {_named(one['after'])}{sure}")
     return "\n".join(lines)
 
 
 def _named(prediction: str) -> str:
     return prediction or "unreadable"
-
-
-def _shown(path: str) -> str:
-    """A path on one line: a name may hold a newline, or what a terminal takes for a command."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in path)
 
 
 def _change(row: dict[str, Any]) -> str:
@@ -139,24 +134,31 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _read(name: str) -> pd.DataFrame:
+    if not name.endswith((".csv", ".jsonl", ".parquet")):
+        raise UserError(f"{name}: no results file; give a .csv, .jsonl or .parquet that classify wrote")
     try:
-        if name.endswith(".parquet"):
-            table = pd.read_parquet(name)
-        elif name.endswith(".jsonl"):
-            table = pd.read_json(name, lines=True, dtype={"path": str})
-        else:
-            table = pd.read_csv(name, keep_default_na=False, na_values={"confidence": [""]}, dtype={"path": str})
+        # Opened here: pandas would take a name for an address.
+        with open(name, "rb") as stream:
+            if name.endswith(".parquet"):
+                table = pd.read_parquet(stream)
+            elif name.endswith(".jsonl"):
+                table = pd.read_json(stream, lines=True, dtype={"path": str})
+            else:
+                options: dict[str, Any] = {"na_values": {"confidence": [""]}, "dtype": {"path": str}}
+                table = pd.read_csv(stream, keep_default_na=False, **options)
     except OSError as error:
         raise UserError(f"{name}: can't read the results ({os_reason(error)})") from None
-    except (ValueError, pd.errors.ParserError):
-        raise UserError(f"{name}: no results file; give a .csv, .jsonl or .parquet that classify wrote") from None
+    except Exception:  # Each of the three readers raises its own.
+        raise UserError(f"{name}: damaged, or no results file that classify wrote") from None
     if missing := sorted({"path", "prediction", "confidence", "label"} - set(table)):
         raise UserError(f"{name}: no results file, for it has no column {', '.join(missing)}")
-    if not table.path.is_unique:
-        raise UserError(f"{name}: holds a path twice; give the results of one run")
+    shares = [column for column in map(str, table) if column.startswith("p_")]
+    table = table[["path", "prediction", "confidence", "label", *shares]].astype(object)
     for column in table:
         if str(column).startswith("p_") or column == "confidence":
             table[column] = pd.to_numeric(table[column], errors="coerce")
         else:
             table[column] = table[column].fillna("").astype(str)
+    if not table.path.is_unique:
+        raise UserError(f"{name}: holds a path twice; give the results of one run")
     return table

@@ -56,3 +56,8 @@ class CalibrationError:
     def value(self) -> float | None:
         """The error, 0 to 1; None where nothing was counted."""
         return sum(map(abs, self._excess)) / self._count if self._count else None
+
+
+def one_line(text: str) -> str:
+    """Text on one line: a name may hold a newline, or what a terminal takes for a command."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

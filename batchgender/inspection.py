@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from batchgender.errors import UserError
-from batchgender.figures import percent
+from batchgender.figures import one_line, percent
 from batchgender.golden import replay
 from batchgender.model_file import METADATA_KEY, describe_onnx, open_model, read_extra
 from batchgender.onnx_facts import onnx_facts
@@ -16,6 +16,8 @@ def describe(file: str) -> dict[str, Any]:
     Raises UserError where the file is missing, damaged, none that says anything of itself, or answers the pictures
     in it wrongly.
     """
+    if os.path.isdir(file):
+        raise UserError(f"{file}: a folder; give a model file")
     if not os.path.isfile(file):
         raise UserError(f"{file}: no such model file")
     facts: dict[str, Any] = {"file": file, "bytes": os.path.getsize(file)}
@@ -49,7 +51,7 @@ def as_text(found: dict[str, Any]) -> str:
         "architecture": own.get("architecture"),
         "precision": own.get("precision") or found.get("weights"),
         "trained": " ".join(
-            text for text in (own.get("recipe", {}).get("name"), own.get("dataset"), own.get("created")) if text
+            str(text) for text in (own.get("recipe", {}).get("name"), own.get("dataset"), own.get("created")) if text
         ),
         "accuracy": _accuracy(metrics),
         "thresholds": ", ".join(f"{name} {value:g}" for name, value in own.get("thresholds", {}).items()),
@@ -67,14 +69,15 @@ def as_text(found: dict[str, Any]) -> str:
         "classify": found["classify"],
     }
     width = max(len(name) for name, value in rows.items() if value)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items() if value)
+    return "\n".join(f"{name:<{width}}  {one_line(str(value))}" for name, value in rows.items() if value)
 
 
 def _accuracy(metrics: dict[str, Any]) -> str:
-    if "accuracy" not in metrics:
+    try:
+        recalls = ", ".join(f"{name} {percent(each['recall'])}" for name, each in metrics["classes"].items())
+        return f"{percent(metrics['accuracy'])} on {metrics['labelled']:,} test photos ({recalls})"
+    except (KeyError, TypeError, ValueError, AttributeError):  # None there, or of another program's making.
         return ""
-    recalls = ", ".join(f"{name} {percent(each['recall'])}" for name, each in metrics["classes"].items())
-    return f"{percent(metrics['accuracy'])} on {metrics['labelled']:,} test photos ({recalls})"
 
 
 def _values(values: dict[str, str] | None) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import zipfile
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ EXTRA_FILE = "batchgender.json"
 SCHEMA = 1
 DEFAULT_MODEL = Path("exports/batchgender.onnx")
 PACKAGED_MODEL = Path(__file__).parent / "assets" / "default.onnx"
+_LARGEST_INPUT = 16_384
 _FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
@@ -71,10 +73,40 @@ class ModelInfo:
             data = json.loads(text)
             if int(data.get("schema", 0)) > SCHEMA:
                 raise UserError(f"{file}: written by a newer batchgender; upgrade this one")
-            known = {key: value for key, value in data.items() if key in cls.__dataclass_fields__}
-            return cls(**known)
-        except (ValueError, TypeError, AttributeError):
+            info = cls(**{key: value for key, value in data.items() if key in cls.__dataclass_fields__})
+            if not info._sound():
+                raise ValueError
+            return info
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             raise UserError(f"{file}: its batchgender metadata is damaged; export the model again") from None
+
+    def _sound(self) -> bool:
+        """Whether all that a program goes by is of its type and range; raises TypeError where a part has none."""
+        count = len(self.classes)
+        names = isinstance(self.classes, list) and all(isinstance(name, str) and name for name in self.classes)
+        words = (self.architecture, self.dataset, self.precision, self.created, self.package_version, self.license)
+        tables = (self.thresholds, self.calibration, self.recipe, self.metrics, self.compression)
+        return (
+            names
+            and count == len(set(self.classes)) >= 2
+            and isinstance(self.input_size, int)
+            and 0 < self.input_size <= _LARGEST_INPUT
+            and all(_numbers(values, 3) for values in (self.mean, self.std))
+            and min(self.std) > 0
+            and _numbers([self.temperature, self.golden_tolerance], 2)
+            and self.temperature > 0
+            and 0 <= self.golden_tolerance <= 1
+            and (self.bias == [] or _numbers(self.bias, count))
+            and all(isinstance(word, str) for word in words)
+            and all(isinstance(table, dict) for table in tables)
+            and isinstance(self.golden, list)
+            and set(self.thresholds) <= set(self.classes)
+            and _numbers(list(self.thresholds.values()), len(self.thresholds))
+        )
+
+
+def _numbers(values: Any, count: int) -> bool:
+    return isinstance(values, list) and len(values) == count and all(math.isfinite(value) for value in values)
 
 
 class Model:
@@ -153,6 +185,9 @@ def open_model(
         outputs = {value.name for value in session.outputs}
         if len(shape) != 4 or dtype != "tensor(uint8)" or "probabilities" not in outputs:
             raise UserError(f"{name}: says it is batchgender's but has other inputs or outputs; export it again")
+        width = next(value.shape[-1] for value in session.outputs if value.name == "probabilities")
+        if isinstance(width, int) and width != len(info.classes):
+            raise UserError(f"{name}: names {len(info.classes)} classes and answers for {width}; export it again")
         return Model(name, session, digest, info, foreign=False)
     if len(session.inputs) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]) or dtype not in _FLOATS:
         raise UserError(

@@ -130,7 +130,7 @@ class ResultsFile:
                 if expected is None:
                     break
                 if expected != row.path:
-                    self._cut(kept)
+                    # Nothing is cut off: the rows are good again once the photos are as they were.
                     raise UserError(
                         f"{self.part}: the photos have changed since the run was stopped"
                         f" ({expected!r} where it had {row.path!r}); start again with --overwrite"

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from batchgender.classify import Classifier
 from batchgender.errors import UserError, os_reason
 from batchgender.group_file import GroupFile, joined
-from batchgender.photos import PhotoFinder
+from batchgender.photos import PhotoFinder, printable
 from batchgender.report import Report, check_report, write_report
 from batchgender.results import ResultsFile, Row, write_csv
 from batchgender.session import CPU
@@ -58,6 +58,10 @@ def run(
     info, thresholds = classifier.info, classifier.thresholds(threshold)
     if isinstance(out, str):
         report_file = report_file or str(Path(out).with_suffix(".report.json"))
+        if os.path.abspath(report_file) in {os.path.abspath(out + end) for end in ("", ".part", ".part.json")}:
+            raise UserError(
+                f"{report_file}: is where the rows go, or what a resumed run needs; choose another --report"
+            )
     if report_file:
         check_report(report_file)
     few = _count(finder, inputs) < _FEW
@@ -66,7 +70,11 @@ def run(
     if groups:
         groups = joined(groups, lambda: (photo.path for photo in finder), warn)
     report = Report(info.classes, info.temperature, groups, info.bias)
-    about = {"model": classifier.model.file, "photos_from": list(inputs), "thresholds": thresholds}
+    about = {
+        "model": printable(classifier.model.file),
+        "photos_from": [printable(each) for each in inputs],
+        "thresholds": thresholds,
+    }
     if isinstance(out, str):
         settings = {
             "model": classifier.model.digest,

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from batchgender.errors import OutOfMemory, UserError, os_reason
 
+# Where a build of it tells its maker how it is used, it shall not.
+ort.disable_telemetry_events()
+
 CPU = "cpu"
 _ONNXRUNTIME = {
     CPU: "CPUExecutionProvider",

@@ -281,3 +281,18 @@ def test_a_report_that_stdout_does_not_take_is_one_line_and_the_results_are_kept
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "can't write to stdout (No space left on device)" in done.stderr
     assert len(pd.read_csv(out)) == 80 and (tmp_path / "r.report.json").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no names that are not UTF-8")
+def test_a_folder_whose_name_is_no_utf8_has_its_report_too(cli: Cli, red_or_blue: Path, tmp_path: Path) -> None:
+    folder = os.fsdecode(bytes(tmp_path / "n") + b"\xff")
+    write_picture(Path(folder) / "female" / "a.jpg")
+    result = cli("classify", folder, "--model", red_or_blue, "--out", tmp_path / "r.csv")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads((tmp_path / "r.report.json").read_text())["photos_from"] == [str(tmp_path / "n\\xff")]
+
+
+def test_a_report_may_not_take_the_place_of_what_resuming_needs(cli: Cli, red_or_blue: Path, tmp_path: Path) -> None:
+    line = ("classify", write_picture(tmp_path / "a.jpg"), "--model", red_or_blue, "--out", tmp_path / "r.csv")
+    message = one_line_error(cli(*line, "--report", tmp_path / "r.csv.part.json"))
+    assert "choose another --report" in message

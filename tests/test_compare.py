@@ -103,3 +103,16 @@ def test_a_name_with_a_newline_stays_on_one_line(cli: Cli, results: Path) -> Non
     table.to_csv(results, index=False)
     after = changed(results, {"new\nline\x1b[2J.jpg": "Unsure"})
     assert "  new\\nline\\x1b[2J.jpg: Female to Unsure" in cli("compare", results, after).stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", ["r.csv.gz", "r.txt", "http://localhost:9/r.csv", "none.csv", "r.parquet", "r.jsonl"])
+def test_what_is_no_results_file_is_said_in_a_line(
+    cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if not name.startswith(("http", "none")):
+        (tmp_path / name).write_bytes(b"\x1f\x8b damaged")
+    (tmp_path / "good.csv").write_text("path,prediction,confidence,label,confidence_a\na.jpg,Female,0.9,,1\n")
+    message = one_line_error(cli("compare", "good.csv", name))
+    assert name in message and ("no results file" in message or "can't read the results" in message)
+    assert cli("compare", "good.csv", "good.csv").exit_code == 0

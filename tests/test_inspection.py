@@ -39,7 +39,7 @@ def write_told(source: Path, target: Path, about: dict[str, Any]) -> Path:
 def test_parameters_and_multiplications_are_those_of_the_network(cli: Cli, tmp_path: Path) -> None:
     torch.manual_seed(0)
     layers = [torch.nn.Conv2d(3, 8, 3, stride=2, padding=1), torch.nn.ReLU(), torch.nn.Flatten()]
-    network = torch.nn.Sequential(*layers, torch.nn.Linear(8 * 16 * 16, 2))
+    network = torch.nn.Sequential(*layers, torch.nn.Linear(8 * 16 * 16, 2)).eval()
     file = tmp_path / "foreign.onnx"
     torch.onnx.export(network, (torch.zeros(1, 3, 32, 32),), file, dynamo=True, verbose=False, external_data=False)
     found = inspected(cli, file)
@@ -95,3 +95,48 @@ def test_a_file_cut_short_is_said_in_a_line(cli: Cli, embeddable: Path, tmp_path
     (tmp_path / "cut.onnx").write_bytes(data[: len(data) // 2])
     assert "damaged, cut short" in one_line_error(cli("inspect", tmp_path / "cut.onnx"))
     assert "no such model file" in one_line_error(cli("inspect", tmp_path / "none.onnx"))
+
+
+def test_answers_that_are_no_numbers_are_not_what_was_promised(cli: Cli, embeddable: Path, tmp_path: Path) -> None:
+    model = onnx.load(embeddable / "batchgender.onnx")
+    floats = [t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT and list(t.dims) == [2]]
+    bias = floats[-1]
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.full(2, np.nan, np.float32), bias.name))
+    onnx.save_model(model, tmp_path / "nan.onnx")
+    assert "gives other answers than it says" in one_line_error(cli("inspect", tmp_path / "nan.onnx"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"classes": 5},
+        {"classes": ["Female", "Female"]},
+        {"classes": "FM"},
+        {"classes": ["a", "b", "c"]},
+        {"input_size": 224.5},
+        {"input_size": 0},
+        {"mean": "x"},
+        {"std": [0, 1, 1]},
+        {"temperature": float("nan")},
+        {"thresholds": {"Female": float("nan")}},
+        {"thresholds": "x"},
+        {"golden": None},
+        {"golden_tolerance": float("inf")},
+        {"license": 7},
+        {"schema": float("inf")},
+    ],
+)
+def test_metadata_of_the_wrong_kind_is_said_in_a_line(
+    cli: Cli, red_or_blue: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    file = write_told(red_or_blue, tmp_path / "changed.onnx", told(red_or_blue) | changes)
+    line = ("classify", write_picture(tmp_path / "a.jpg"), "--model", file, "--out", tmp_path / "r.csv")
+    for command in (("inspect", file), line):
+        message = one_line_error(cli(*command))
+        assert "metadata is damaged" in message or "names 3 classes and answers for 2" in message
+
+
+def test_what_a_file_says_can_not_speak_to_the_terminal(cli: Cli, red_or_blue: Path, tmp_path: Path) -> None:
+    about = told(red_or_blue) | {"license": "free\x1b[31m\nclassify: ready", "metrics": {"accuracy": "x"}}
+    shown = cli("inspect", write_told(red_or_blue, tmp_path / "loud.onnx", about)).stdout
+    assert "\x1b" not in shown and "free\\x1b[31m\\nclassify: ready" in shown

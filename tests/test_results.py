@@ -127,6 +127,9 @@ def test_resuming_under_another_model_or_with_other_photos_is_refused(tmp_path: 
         ResultsFile(out, CLASSES, {"model": "2"}, resume=True)
     with pytest.raises(UserError, match="the photos have changed"):
         list(ResultsFile(out, CLASSES, SETTINGS, resume=True).done(iter(["plain.jpg", "new.jpg", "new2.jpg"])))
+    # Refused, not spoilt: with the photos as they were it goes on.
+    again = list(ResultsFile(out, CLASSES, SETTINGS, resume=True).done(iter([row.path for row in rows()])))
+    assert again == rows()[:3]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -58,6 +58,7 @@ def export(
     class of more photos than may be: that file is not kept.
     """
     targets = _targets(formats, out)
+    _check_writable(targets.values())
     checkpoint = replace(checkpoints.load(checkpoint_file), flip=options.flip, license=options.license)
     module, info = checkpoint.deployed(), checkpoint.info()
     # Before the layers are made smaller: what they were is what counts.
@@ -119,6 +120,14 @@ def _checked(expected: Predict, written: Predict, path: Path, photos: VerifyPhot
         f"largest difference from PyTorch {network:.1e}, {whole:.1e} with the resize inside, over {len(sized)}"
         f" {photos.source}"
     )
+
+
+def _check_writable(files: Iterable[Path]) -> None:
+    """Raise UserError where one of these can't be made, before any work is done."""
+    for file in files:
+        there = next(folder for folder in file.absolute().parents if folder.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            raise UserError(f"{there}: can't write in it; choose another --out")
 
 
 def _gate(checkpoint: Checkpoint, module: Deployed, data: str | None, most_flips: int | None, log: Log) -> Gate:
