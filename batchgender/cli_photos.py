@@ -70,7 +70,8 @@ def classify(
     """
     from batchgender.classify import BATCH, load_classifier
     from batchgender.group_file import read_groups
-    from batchgender.report import NOTE, as_text
+    from batchgender.report import NOTE, as_text, check_report
+    from batchgender.results import check_output
     from batchgender.run import run
 
     if resume and overwrite:
@@ -80,6 +81,11 @@ def classify(
         raise click.UsageError("--out - can't be resumed or overwritten")
     if streaming and sys.stdout is None:
         raise UserError("stdout is closed; give --out a file")
+    # Before the model is opened: a name that can't be is answered at once.
+    if report_file:
+        check_report(report_file)
+    if not streaming:
+        check_output(out)
     table = read_groups(groups) if groups else None
     classifier = load_classifier(model, classes, mean, std, workers=workers, batch_size=batch_size or BATCH, say=say)
     say(f"model: {classifier.model.file}")

@@ -75,7 +75,8 @@ def test_the_fifty_get_the_answers_of_classify_and_no_row_is_lost(seen: dict[str
     header, *lines = seen["files"]["csv"].splitlines()
     assert header == "path,prediction,confidence,p_female,p_male,error"
     # Sorted by path, x.jpg comes last; it has an error and no numbers.
-    print(f"Chromium: at most {check_rows("\n".join([header, *lines[:-1]]), answers):.6f} apart")
+    largest = check_rows("\n".join([header, *lines[:-1]]), answers)
+    print(f"Chromium: at most {largest:.6f} apart")
     assert all(
         float(row["confidence"]) == max(float(row["p_female"]), float(row["p_male"])) and not row["error"]
         for row in rows(seen["files"]["csv"])[:-1]

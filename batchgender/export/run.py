@@ -155,6 +155,8 @@ def _targets(formats: Sequence[str], out: str) -> dict[str, Path]:
         if path.exists() and not path.is_dir():
             raise UserError(f"{out}: is a file; give a folder, or a name that ends as the format does")
         return {name: path / f"{NAME}{FORMATS[name].suffix}" for name in names}
-    if len(names) > 1 or path.suffix != FORMATS[names[0]].suffix:
+    if len(names) > 1:
         raise UserError(f"{out}: name a folder for {', '.join(names)}")
+    if path.suffix != FORMATS[names[0]].suffix:
+        raise UserError(f"{out}: name a folder, or a file that ends in {FORMATS[names[0]].suffix}")
     return {names[0]: path}
