@@ -57,10 +57,15 @@ def read_bytes(file: str) -> bytes:
             raise UnreadablePhoto("a directory, pipe or device, not a file")
         if status.st_size > _BYTE_LIMIT:
             raise UnreadablePhoto(f"larger than the limit of {_BYTE_LIMIT // 1_000_000} MB")
-        with open(file, "rb") as stream:
+        # A pipe that has taken its place since then shall not be waited for.
+        with open(file, "rb", opener=_at_once) as stream:
             return stream.read()
     except OSError as error:
         raise UnreadablePhoto(f"can't read the file: {os_reason(error)}") from None
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def decode(data: bytes, smallest: int = 0) -> NDArray[np.uint8]:

@@ -1,4 +1,5 @@
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -203,5 +204,18 @@ def test_decoding_smaller_changes_no_answer(faces: Path) -> None:
         whole.append(resize(decode(data), 224))
         smaller.append(to_size(data, 224))
     before, after = (model.predict(np.stack(images)) for images in (whole, smaller))
-    assert len(files) > 15 and np.abs(before - after).max() < 0.03
+    # No more than its 8-bit rounding makes of a byte here and there.
+    assert len(files) > 15 and np.abs(before - after).max() < 0.06 and np.median(np.abs(before - after)) < 0.005
     assert (before.argmax(1) == after.argmax(1)).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_a_pipe_that_takes_a_photos_place_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = tmp_path / "a.jpg"
+    photo.write_bytes(encoded("JPEG"))
+    seen = os.stat(photo)
+    photo.unlink()
+    os.mkfifo(photo)
+    # What was looked at a moment before was a file.
+    monkeypatch.setattr(os, "stat", lambda path: seen)
+    assert read_bytes(str(photo)) == b""
