@@ -29,6 +29,8 @@ def describe(file: str) -> dict[str, Any]:
         return facts | {"golden_difference": answered, "classify": "ready" if own else _wanted(file)}
     if info := read_extra(file):
         return facts | {METADATA_KEY: info.as_dict(), "classify": "no: it takes ONNX, export --format onnx"}
+    if file.endswith((".xml", ".mlmodel")):
+        raise UserError(f"{file}: OpenVINO's and Core ML's files are for their own tools; inspect the ONNX file")
     # Only a checkpoint needs torch to be read.
     from batchgender.training.checkpoint import load
 

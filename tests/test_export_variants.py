@@ -64,8 +64,8 @@ def test_the_opset_is_as_asked_and_the_answers_stay(
     cli: Cli, checkpoint: Path, float32: Path, source: Path, tmp_path: Path
 ) -> None:
     newer = tmp_path / "newer.onnx"
-    assert cli("export", checkpoint, "--format", "onnx", "--opset", 20, "--out", newer).exit_code == 0
-    assert [entry.version for entry in onnx.load(newer).opset_import if not entry.domain] == [20]
+    assert cli("export", checkpoint, "--format", "onnx", "--opset", 23, "--out", newer).exit_code == 0
+    assert [entry.version for entry in onnx.load(newer).opset_import if not entry.domain] == [23]
     assert [entry.version for entry in onnx.load(float32).opset_import if not entry.domain] == [18]
     (images, *_) = tiny_networks.batches(source, "test")
     assert np.abs(open_model(newer).predict(images) - open_model(float32).predict(images)).max() < 1e-5
@@ -89,6 +89,7 @@ def test_openvino_files_are_evaluated_as_the_checkpoint_is(
         cli("evaluate", file, "--data", source).stdout for file in (checkpoint, tmp_path / "x" / "batchgender.xml")
     ]
     assert shown[0] == shown[1] and "accuracy" in shown[0]
+    assert "are for their own tools" in one_line_error(cli("inspect", tmp_path / "x" / "batchgender.xml"))
     (tmp_path / "x" / "batchgender.bin").unlink()
     message = one_line_error(cli("evaluate", tmp_path / "x" / "batchgender.xml", "--data", source))
     assert "damaged, or no OpenVINO file from batchgender" in message
