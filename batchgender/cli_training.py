@@ -33,6 +33,7 @@ def _rank(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 )
 @click.option("--pretrained", is_flag=True, help="Begin with torchvision's ImageNet weights.")
 @click.option("--weights", metavar="FILE", help="Begin with the weights of a file: a state dict or a checkpoint.")
+@click.option("--teacher", metavar="FILE", help="A checkpoint whose answers are learnt beside the labels.")
 @click.option("--epochs", type=click.IntRange(1), help="Times through the training photos.  [default: the recipe's, 8]")
 @click.option("--batch-size", type=click.IntRange(1), help="Photos a step.  [default: the recipe's, 32]")
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="Learning rate.  [default: the recipe's, 1e-4]")
@@ -58,6 +59,7 @@ def train(
       batchgender train
       batchgender train --data ./photos --recipe strong
       batchgender train --data ./photos --recipe strong --arch resnet18 --pretrained
+      batchgender train --data ./photos --recipe strong --teacher runs/resnet18-strong/best.pt
       batchgender train --resume
     """
     from batchgender.report import NOTE, as_text

@@ -15,8 +15,10 @@ import torch
 from conftest import one_line_error
 
 from batchgender.training import checkpoint as checkpoints
+from batchgender.training.calibrate import logits_of
 from batchgender.training.data import load_split
 from batchgender.training.recipe import STRONG, Recipe
+from batchgender.training.teacher import Teacher
 from batchgender.training.trainer import Trainer, learning_rate, size_at
 
 Cli = Callable[..., Any]
@@ -120,6 +122,56 @@ def test_weights_to_begin_with_change_the_start_and_leave_no_path_in_the_model(
     assert cli(*line, "--pretrained", "--weights", strong / "best.pt").exit_code == 2
     message = one_line_error(cli(*line[:-1], tmp_path / "r18", "--arch", "resnet18", "--weights", strong / "best.pt"))
     assert "not weights of resnet18" in message and not (tmp_path / "r18").exists()
+
+
+def teacher_file(strong: Path, folder: Path, **changes: Any) -> Path:
+    """A checkpoint that answers Female, and is sure of it, whatever it sees."""
+    state = checkpoints.load(strong / "best.pt")
+    state.weights["classifier.6.weight"].zero_()
+    state.weights["classifier.6.bias"].copy_(torch.tensor([4.0, -4.0]))
+    checkpoints.save(replace(state, temperature=1.0, **changes), folder / "teacher.pt")
+    return folder / "teacher.pt"
+
+
+def test_a_pupil_learns_the_answers_of_its_teacher(cli: Cli, strong: Path, portraits: Path, tmp_path: Path) -> None:
+    recipe = recipe_file(tmp_path, teacher_share=1.0, equal_recall=False, epochs=4, lr=2e-3, ema=0.9)
+    line = ("train", "--data", portraits, "--recipe", recipe, "--out", tmp_path / "run")
+    assert cli(*line, "--teacher", teacher_file(strong, tmp_path)).exit_code == 0
+    found = checkpoints.load(tmp_path / "run" / "last.pt")
+    photos = load_split(str(portraits), "test", lambda line: None)
+    logits, labels = logits_of(found.deployed(), photos, found.classes, 96, lambda line: None)
+    assert set(labels) == {0, 1} and (logits[:, 0] > logits[:, 1] + 2).all()
+    assert found.info().recipe["teacher"] == "teacher.pt"
+
+
+def test_a_teacher_that_lists_its_classes_otherwise_teaches_the_same(
+    cli: Cli, strong: Path, portraits: Path, tmp_path: Path
+) -> None:
+    teacher = Teacher(str(strong / "best.pt"), ["Female", "Male"], STRONG)
+    turned = checkpoints.load(strong / "best.pt")
+    for name in ("classifier.6.weight", "classifier.6.bias"):
+        turned.weights[name] = turned.weights[name].flip(0)
+    checkpoints.save(replace(turned, classes=["Male", "Female"]), tmp_path / "turned.pt")
+    pixels = torch.randn(2, 3, 200, 120, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(Teacher(str(tmp_path / "turned.pt"), ["Female", "Male"], STRONG)(pixels), teacher(pixels))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"classes": ["cat", "dog"]}, "a teacher of cat, dog, the photos are Female, Male; choose another --teacher"),
+        ({"recipe": replace(STRONG, mean=(0.5, 0.5, 0.5))}, "its mean and std are not those of the recipe"),
+    ],
+)
+def test_a_teacher_of_other_photos_is_refused(
+    cli: Cli, strong: Path, portraits: Path, tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    line = ("train", "--data", portraits, "--recipe", recipe_file(tmp_path), "--out", tmp_path / "run")
+    assert reason in one_line_error(cli(*line, "--teacher", teacher_file(strong, tmp_path, **changes)))
+    assert "no such checkpoint" in one_line_error(cli(*line, "--teacher", tmp_path / "none.pt"))
+    (tmp_path / "cut.pt").write_bytes((strong / "best.pt").read_bytes()[:100_000])
+    assert "damaged, cut short" in one_line_error(cli(*line, "--teacher", tmp_path / "cut.pt"))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

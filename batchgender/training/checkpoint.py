@@ -77,7 +77,10 @@ class Checkpoint:
             calibration=self.calibration,
             architecture=self.recipe.architecture,
             # A place on this machine is nobody's business; a Hub id stays whole.
-            recipe={**self.recipe.as_dict(), "weights": Path(self.recipe.weights).name},
+            recipe={
+                **self.recipe.as_dict(),
+                **{key: Path(getattr(self.recipe, key)).name for key in ("weights", "teacher")},
+            },
             dataset=Path(self.source).name if Path(self.source).exists() else self.source,
             # The figures are of the photo alone.
             metrics={} if self.flip else {key: self.metrics[key] for key in counts if key in self.metrics},

@@ -35,6 +35,9 @@ class Recipe:
     seed: int = _number(0, 0, 2**32 - 1)
     # Weights to begin with: "" for random ones, "imagenet", or a file.
     weights: str = ""
+    # A checkpoint whose answers are learnt beside the labels, and their share of the loss.
+    teacher: str = ""
+    teacher_share: float = _number(0.7, 0, 1)
 
     input_size: int = _number(224, 32, 4096)
     # ImageNet's, over RGB in 0..1.

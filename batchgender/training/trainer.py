@@ -22,6 +22,7 @@ from batchgender.training.checkpoint import Checkpoint
 from batchgender.training.data import Batches, LabelledPhotos, Log
 from batchgender.training.models import Normalize, build
 from batchgender.training.recipe import Recipe
+from batchgender.training.teacher import Teacher
 
 # The average follows the weights this many steps at a time: each time costs a pass over all of them.
 _STEPS_AN_AVERAGE = 4
@@ -44,7 +45,7 @@ class Trainer:
     ) -> None:
         """Begin at random weights, at those that the recipe names, or where the checkpoint `start` stopped.
 
-        Raises UserError where the network, its weights and the recipe don't fit.
+        Raises UserError where the network, its weights, its teacher and the recipe don't fit.
         """
         self.recipe, self.source, self.device = recipe, source, device
         self.photos, self.validation = photos, validation
@@ -61,6 +62,7 @@ class Trainer:
         self.average = copy.deepcopy(self.network).requires_grad_(False) if recipe.ema else None
         self.normalize = Normalize(recipe.mean, recipe.std).to(device)
         self.class_weights = torch.from_numpy(_class_weights(photos)).to(device) if recipe.balance else None
+        self.teacher = Teacher(recipe.teacher, photos.classes, recipe).to(device) if recipe.teacher else None
         self.optimizer = _optimizer(self.network, recipe)
         self.mixers = _mixers(recipe, len(photos.classes))
         self.steps_an_epoch = math.ceil(len(photos) / recipe.batch_size)
@@ -148,6 +150,10 @@ class Trainer:
             loss = F.cross_entropy(
                 logits, target, weight=self.class_weights, label_smoothing=self.recipe.label_smoothing
             )
+            if self.teacher:
+                share = self.recipe.teacher_share
+                taught = F.cross_entropy(logits, self._logits(pixels, self.teacher).softmax(1))
+                loss = (1 - share) * loss + share * taught
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
