@@ -42,7 +42,11 @@ class GroupCounts:
     def _column(self, counts: dict[str, list[list[int]]]) -> dict[str, Any]:
         groups = {name: self._group(counts[name]) for name in sorted(filter(None, counts), key=_natural)}
         large = [group for group in groups.values() if not group["small"]]
-        recalls = [gap([group["classes"][name]["recall"] for group in large]) for name in self.classes]
+        # Of a class too, few photos say little: a group of a hundred may hold ten of it.
+        recalls = [
+            gap([of["recall"] for group in large if (of := group["classes"][name])["count"] >= SMALLEST])
+            for name in self.classes
+        ]
         return {
             "groups": groups,
             "in_no_group": sum(map(sum, counts.get("", []))),
@@ -78,6 +82,9 @@ def groups_text(metrics: dict[str, Any]) -> str:
     tables = [_table(name, column) for name, column in metrics["columns"].items()]
     if any(group["small"] for column in metrics["columns"].values() for group in column["groups"].values()):
         tables.append(f"* fewer than {metrics['smallest_group']} labelled photos: left out of the gaps")
+    tables.append(
+        f"the equalised-odds difference is over recalls of {metrics['smallest_group']} labelled photos or more"
+    )
     return "\n\n".join(tables)
 
 

@@ -55,7 +55,9 @@ def as_text(found: dict[str, Any]) -> str:
         "trained": " ".join(
             str(text) for text in (own.get("recipe", {}).get("name"), own.get("dataset"), own.get("created")) if text
         ),
-        "accuracy": _accuracy(metrics),
+        "accuracy": _accuracy(
+            metrics, "of the checkpoint, before it was made smaller: " if own.get("compression") else ""
+        ),
         "thresholds": ", ".join(f"{name} {value:g}" for name, value in own.get("thresholds", {}).items()),
         "licence": own.get("license"),
         "inputs": _values(found.get("inputs")),
@@ -74,10 +76,10 @@ def as_text(found: dict[str, Any]) -> str:
     return "\n".join(f"{name:<{width}}  {one_line(str(value))}" for name, value in rows.items() if value)
 
 
-def _accuracy(metrics: dict[str, Any]) -> str:
+def _accuracy(metrics: dict[str, Any], origin: str) -> str:
     try:
         recalls = ", ".join(f"{name} {percent(each['recall'])}" for name, each in metrics["classes"].items())
-        return f"{percent(metrics['accuracy'])} on {metrics['labelled']:,} test photos ({recalls})"
+        return f"{origin}{percent(metrics['accuracy'])} on {metrics['labelled']:,} test photos ({recalls})"
     except (KeyError, TypeError, ValueError, AttributeError):  # None there, or of another program's making.
         return ""
 

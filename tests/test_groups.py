@@ -91,6 +91,25 @@ def test_the_equalised_odds_difference_is_fairlearns() -> None:
     assert column["equalized_odds_difference"] == pytest.approx(expected)
 
 
+def test_a_class_with_few_photos_in_a_group_is_left_out_of_the_equalised_odds() -> None:
+    # Group a is always right, b with Female alone: of Male it has one photo less than counts.
+    rows, groups = [], {}
+    for group, label, count, right in (("a", "Female", 50, 50), ("a", "Male", 50, 50), ("b", "Female", 50, 40)):
+        for index in range(count):
+            path = f"{group}/{label}/{index}.jpg"
+            probability = 0.9 if (index < right) == (label == "Female") else 0.1
+            rows.append(make_row(path, (probability, 1 - probability), CLASSES, label, {}))
+            groups[path] = (group,)
+    for index in range(SMALLEST):
+        rows.append(make_row(f"b/Male/{index}.jpg", (0.9, 0.1), CLASSES, "Male", {}))
+        groups[f"b/Male/{index}.jpg"] = ("b",)
+    table = GroupFile("g.csv", ["group"], groups)
+    differences = [
+        metrics_of(some, table)["groups"]["columns"]["group"]["equalized_odds_difference"] for some in (rows, rows[:-1])
+    ]
+    assert differences == [1.0, pytest.approx(0.2)]
+
+
 def test_small_groups_are_marked_and_left_out_of_the_gaps() -> None:
     rows, groups = grouped_rows()
     metrics = metrics_of(rows, groups)
@@ -99,6 +118,7 @@ def test_small_groups_are_marked_and_left_out_of_the_gaps() -> None:
     assert column["groups"]["few"]["small"] and not column["groups"]["many"]["small"]
     assert column["accuracy_gap"] is None and column["equalized_odds_difference"] is None
     text = as_text(metrics)
+    assert "equalised-odds difference is over recalls of 30 labelled photos or more" in text
     assert "few *" in text and "* fewer than 30 labelled photos: left out of the gaps" in text
     assert "fewer than two groups to compare" in text
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -13,6 +14,7 @@ import tiny_networks
 import torch
 from conftest import one_line_error
 
+from batchgender.decode import resize
 from batchgender.export.compress import folded
 from batchgender.export.judge import Judge
 from batchgender.export.quantize import int8_format
@@ -65,8 +67,10 @@ def test_integer_kernels_run_every_layer_but_the_last(files: dict[str, Path], tm
     kinds = layers(files["int8"], tmp_path)
     assert kinds.count("QLinearConv") == 2 and kinds.count("QGemm") == 4 and kinds.count("Gemm") == 1
     assert not {"Conv", "FusedConv", "BatchNormalization"} & set(kinds)
-    # The image's bytes are what the first of them takes.
-    assert set(kinds[: kinds.index("QLinearConv")]) <= {"Resize", "Transpose"}
+    # Bytes are what the first of them takes.
+    assert (
+        kinds[kinds.index("QLinearConv") - 1] == "Cast" and "QuantizeLinear" not in kinds[: kinds.index("QLinearConv")]
+    )
 
 
 def test_the_file_is_smaller_and_keeps_the_contract(files: dict[str, Path], network: torch.nn.Module) -> None:
@@ -98,6 +102,17 @@ def test_any_batch_and_size_is_answered_nearly_as_by_float32(files: dict[str, Pa
     for images in (first[:1], first, np.repeat(np.repeat(first[:3], 2, 1), 3, 2)):
         answers = int8.predict(images)
         assert answers.dtype == np.float32 and np.abs(answers - float32.predict(images)).max() < 0.2
+
+
+def test_its_own_resize_answers_as_classify_does(files: dict[str, Path], source: Path) -> None:
+    model = open_model(files["int8"])
+    (first, *_) = tiny_networks.batches(source, "test")
+    noise = np.random.default_rng(0)
+    for index, sides in enumerate(((40, 90), (200, 200), (131, 57), (500, 333))):
+        photo = cv2.resize(first[index], sides[::-1], interpolation=cv2.INTER_CUBIC)
+        photo = cv2.add(photo, noise.integers(0, 40, photo.shape, np.uint8))
+        theirs, ours = model.predict(photo[None]), model.predict(resize(photo, tiny_networks.SIZE)[None])
+        assert np.abs(theirs - ours).max() < 0.005
 
 
 def test_logits_are_no_steps(files: dict[str, Path], source: Path) -> None:

@@ -20,7 +20,7 @@ COMMANDS = [line for line in README.splitlines() if re.match(r"(\$ )?batchgender
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_in_the_readme_parses(line: str) -> None:
-    _, name, *arguments = shlex.split(line.removeprefix("$ "))
+    _, name, *arguments = shlex.split(line.removeprefix("$ "), comments=True)
     main.commands[name].make_context(name, arguments)
 
 

@@ -30,7 +30,8 @@ everyone: people whom they don't fit are wrong by construction.
 _DATA = """\
 ## Data and licence
 
-Trained, calibrated and tested on photos split by a hash of the file name, exact duplicates removed:
+Trained, calibrated and tested on photos of two sources, split by a hash of the file name. Who is on them is not
+known, so one person may be in more than one split.
 
 - UTKFace, the part `crop_part1` (Zhang, Song, Qi, CVPR 2017): aligned face crops of 200 pixels. **For non-commercial
   research only.** Its ages and ethnicities are partly estimated by a model and checked by people; gender is as its
@@ -85,8 +86,8 @@ def _figures(info: ModelInfo, report: Mapping[str, Any]) -> str:
             ]
             for name in info.classes
         ),
-        ["AUROC", f"{report['auroc']:.4f}", ""],
-        ["calibration error (ECE, 15 bins)", f"{report['ece']:.4f}", ""],
+        ["AUROC", f"{report['auroc']:.4f}", _four(before.get("auroc"))],
+        ["calibration error (ECE, 15 bins)", f"{report['ece']:.4f}", _four(before.get("ece"))],
     ]
     fit = info.calibration
     lines = [
@@ -96,6 +97,10 @@ def _figures(info: ModelInfo, report: Mapping[str, Any]) -> str:
         f"Temperature {info.temperature:.3f}, fitted on {fit['photos']:,} validation photos: expected calibration error"
         f" {fit['ece_before']:.4f} before and {fit['ece_after']:.4f} after."
         if fit
+        else "",
+        f"The line between the classes was then moved to where their recalls on these photos are nearest (bias"
+        f" {info.bias[1]:+.3f} on {info.classes[1]}): a small gap between the recalls is fitted, not learnt."
+        if any(info.bias)
         else "",
         "Where answers below a confidence are left out (`classify --threshold`):",
         _table(
@@ -109,7 +114,12 @@ def _figures(info: ModelInfo, report: Mapping[str, Any]) -> str:
 def _groups(groups: Mapping[str, Any] | None) -> str:
     if not groups:
         return ""
-    tables = ["## Groups", f"Groups of fewer than {groups['smallest_group']} photos (*) are left out of the gaps."]
+    few = groups["smallest_group"]
+    tables = [
+        "## Groups",
+        f"Groups of fewer than {few} photos (*) are left out of the gaps, and of the equalised-odds difference recalls"
+        f" over fewer than {few} (n).",
+    ]
     for column, figures in groups["columns"].items():
         names = list(next(iter(figures["groups"].values()))["classes"])
         rows = [
@@ -136,6 +146,10 @@ def _share(figures: Mapping[str, Any], key: str) -> str:
     if bounds is None:
         return "-"
     return f"{percent(figures[key])} ({100 * bounds[0]:.1f} to {100 * bounds[1]:.1f})"
+
+
+def _four(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

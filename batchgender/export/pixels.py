@@ -14,8 +14,8 @@ from onnx import helper, numpy_helper
 _PLANES, _CENTRED, _ZERO, _ONE = "planes", "planes_centred", "pixel_zero", "pixel_scale"
 
 
-def fold_normalization(path: Path, size: int) -> bool:
-    """Rewrite a float32 file of ours: resize bytes, take one number off them, and let its first layer do the rest.
+def fold_normalization(path: Path) -> bool:
+    """Rewrite a float32 file of ours: take one number off its resized bytes, and let its first layer do the rest.
 
     False, and the file is left as it is, where the normalised pixels go elsewhere than into one convolution.
     """
@@ -26,6 +26,7 @@ def fold_normalization(path: Path, size: int) -> bool:
     layers = [node for node in graph.node if norm.output[0] in node.input]
     if [node.op_type for node in layers] != ["Conv"] or len(layers[0].input) != 3:
         return False
+    pixels = norm.input[0]
     scale, shift, mean, variance = (arrays[name] for name in norm.input[1:])
     kernel, bias = (arrays[name] for name in layers[0].input[1:])
     # (pixel - mean) / deviation = gain * (pixel - zero) + offset
@@ -35,28 +36,19 @@ def fold_normalization(path: Path, size: int) -> bool:
     added = {
         "kernel_of_pixels": (kernel * gain[:, None, None]).astype(np.float32),
         "bias_of_pixels": (bias + np.einsum("oihw,i->o", kernel, offset)).astype(np.float32),
-        "sides": np.array([size, size], np.int64),
         _ZERO: zero,
     }
     graph.initializer.extend(numpy_helper.from_array(np.asarray(array), name) for name, array in added.items())
     layers[0].input[:] = [_CENTRED, "kernel_of_pixels", "bias_of_pixels"]
-    resize = helper.make_node(
-        "Resize",
-        ["image", "", "", "sides"],
-        ["resized"],
-        "resize_bytes",
-        antialias=1,
-        axes=[1, 2],
-        coordinate_transformation_mode="half_pixel",
-        mode="linear",
-    )
-    first = [
-        resize,
-        helper.make_node("Transpose", ["resized"], [_PLANES], "to_planes", perm=[0, 3, 1, 2]),
+    # Resized over floats and rounded, as in the float32 file: a runtime's own resize of bytes rounds otherwise.
+    centring = [
+        helper.make_node("Cast", [pixels], [_PLANES], "to_bytes", to=onnx.TensorProto.UINT8),
         helper.make_node("Cast", [_PLANES], ["planes_float"], "to_float", to=onnx.TensorProto.FLOAT),
         helper.make_node("Sub", ["planes_float", _ZERO], [_CENTRED], "centre"),
     ]
-    _replace_nodes(graph, [*first, *graph.node])
+    nodes = list(graph.node)
+    at = nodes.index(norm)
+    _replace_nodes(graph, [*nodes[:at], *centring, *nodes[at:]])
     onnx.save_model(model, path)
     return True
 

@@ -57,7 +57,7 @@ def int8_format(images: Sequence[NDArray[np.uint8]], judge: Judge, log: Log, ops
         tried: list[tuple[str, Kept]] = []
         with TemporaryDirectory() as folder:
             write_onnx(module, info, Path(folder) / "float32.onnx", opset)
-            bytes_first = fold_normalization(Path(folder) / "float32.onnx", module.input_size)
+            bytes_first = fold_normalization(Path(folder) / "float32.onnx")
             for method in _METHODS:
                 _quantize(Path(folder) / "float32.onnx", Path(folder) / f"{method}.onnx", method, chosen, bytes_first)
                 kept = judge.compare(open_any(f"{folder}/{method}.onnx")[0])

@@ -65,7 +65,7 @@ class Checkpoint:
 
     def info(self) -> ModelInfo:
         """What a model file made of this checkpoint says of itself."""
-        counts = ("accuracy", "labelled", "unreadable", "classes")
+        counts = ("accuracy", "labelled", "unreadable", "classes", "auroc", "ece")
         return ModelInfo(
             classes=self.classes,
             input_size=self.recipe.input_size,
