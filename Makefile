@@ -14,6 +14,12 @@ DEMO := demo
 # The packaged model and what it is made with.
 ASSETS := batchgender/assets
 DEFAULT := runs/default
+# $(call stage,FOLDER,FLAGS): begin a training, or go on with it.
+define stage
+mkdir -p $(1)
+$(BIN)/batchgender train --data '$(DATA)' --out $(1) $(2) $(if $(wildcard $(1)/last.pt),--resume) \
+	2>&1 | tee -a $(1)/train.log
+endef
 
 .DEFAULT_GOAL := help
 .PHONY: setup demo train export classify default-model test lint bench bench-train clean help
@@ -50,9 +56,11 @@ classify: setup  ## Classify PHOTOS into OUT: make classify PHOTOS=folder OUT=re
 
 default-model: setup  ## Make the packaged model and its card again, resumable: make default-model DATA=folder
 	@test -d '$(DATA)' || { echo 'say which photos: make default-model DATA=folder' >&2; exit 2; }
-	mkdir -p $(DEFAULT) $(ASSETS)
-	$(BIN)/batchgender train --data '$(DATA)' --recipe strong --out $(DEFAULT) \
-		$(if $(wildcard $(DEFAULT)/last.pt),--resume) 2>&1 | tee -a $(DEFAULT)/train.log
+	mkdir -p $(ASSETS)
+	$(call stage,runs/strong,--recipe strong)
+	$(call stage,runs/teacher,--recipe teacher)
+	$(call stage,runs/teacher-again,--recipe teacher-again --weights runs/teacher/best.pt)
+	$(call stage,$(DEFAULT),--recipe taught --weights runs/strong/best.pt --teacher runs/teacher-again/best.pt)
 	$(BIN)/batchgender export $(DEFAULT)/best.pt --format onnx --compress auto --quantize int8 \
 		--license 'weights: for non-commercial research only, as UTKFace; code: MIT' --out $(DEFAULT)/default.onnx
 	$(BIN)/python -m batchgender.utkface '$(DATA)' $(DEFAULT)/groups.csv

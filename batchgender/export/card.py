@@ -68,7 +68,7 @@ def card(info: ModelInfo, report: Mapping[str, Any], size: int) -> str:
         _groups(report.get("groups")),
         _LIMITS,
         "## Recipe\n\n"
-        f"`batchgender train --recipe {recipe['name']} --data FOLDER`, seed {recipe['seed']}; all of it:\n\n"
+        f"The last training of `make default-model`: recipe `{recipe['name']}`, seed {recipe['seed']}; all of it:\n\n"
         + _table(["key", "value"], [[f"`{key}`", f"`{json.dumps(value)}`"] for key, value in recipe.items()]),
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"

@@ -91,7 +91,7 @@ def _calibrated(best: Checkpoint, validation: LabelledPhotos, device: torch.devi
         return best
     fit = after.calibration
     log(
-        f"epoch {best.epoch} is the best; temperature {after.temperature:.3f}, expected calibration error"
+        f"epoch {best.epoch} is kept; temperature {after.temperature:.3f}, expected calibration error"
         f" {fit['ece_before']:.4f} before, {fit['ece_after']:.4f} after, over {fit['photos']:,} validation photos"
     )
     return after
@@ -112,8 +112,11 @@ def _make_folder(out: Path) -> None:
 
 
 def _keep(state: Checkpoint, out: Path) -> None:
-    """Save the state; best.pt is the epoch of the highest validation accuracy, of equals that of the lowest loss."""
-    if _best_epoch(state) == state.epoch:
+    """Save the state; best.pt is the epoch of the highest validation accuracy, of equals that of the lowest loss.
+
+    Or the last one, where the recipe keeps that.
+    """
+    if state.recipe.keep == "last" or _best_epoch(state) == state.epoch:
         checkpoints.save(replace(state, optimizer={}, live={}), out / "best.pt")
     checkpoints.save(state, out / "last.pt")
     write_history(state.history, out)

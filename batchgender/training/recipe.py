@@ -43,8 +43,11 @@ class Recipe:
     # ImageNet's, over RGB in 0..1.
     mean: tuple[float, float, float] = field(default=(0.485, 0.456, 0.406), metadata={"range": (0, 1)})
     std: tuple[float, float, float] = field(default=(0.229, 0.224, 0.225), metadata={"range": (1e-6, 10)})
-    # Train on small pictures first, which is faster, and at `input_size` last; 0 for `input_size` all along.
+    # Train on small pictures first, which is faster; 0 for `end_size` all along.
     start_size: int = _number(0, 0, 4096)
+    # The pictures at the end; 0 for `input_size`. Cropped wider than photos, they show smaller faces than the model
+    # will see, and a smaller `input_size` makes that good (the other way round: Touvron et al. 2019).
+    end_size: int = _number(0, 0, 4096)
 
     optimizer: str = _choice("adam", OPTIMIZERS)
     weight_decay: float = _number(0.0, 0, 10)
@@ -59,6 +62,8 @@ class Recipe:
     ema: float = _number(0.0, 0, 0.999999)
     # Stop after this many epochs without a better validation accuracy; 0 for never.
     patience: int = _number(0, 0, 100_000)
+    # What best.pt holds: the epoch of the best validation accuracy, or, with no choice among noisy ones, the last.
+    keep: str = _choice("best", ("best", "last"))
 
     flip: float = _number(0.0, 0, 1)
     # The side of the crop as a share of the photo's, from and to; above 1 the photo is set in a frame.
@@ -130,7 +135,23 @@ STRONG = Recipe(
     mixup=0.2,
     mix=0.25,
 )
-RECIPES = {"seed": Recipe(), "strong": STRONG}
+# The packaged model's: a ResNet-18, which learns faces better than AlexNet does, trained in two rounds, the rate
+# rising again in between (SGDR, 2017); then the strong AlexNet trained on, with the ResNet as its teacher.
+TEACHER = replace(
+    STRONG,
+    name="teacher",
+    architecture="resnet18",
+    input_size=128,
+    start_size=96,
+    epochs=30,
+    lr=1e-3,
+    label_smoothing=0.0,
+)
+TEACHER_AGAIN = replace(TEACHER, name="teacher-again", start_size=0, epochs=32)
+TAUGHT = replace(
+    STRONG, name="taught", input_size=192, end_size=224, epochs=50, lr=4e-4, label_smoothing=0.0, keep="last"
+)
+RECIPES = {recipe.name: recipe for recipe in (Recipe(), STRONG, TEACHER, TEACHER_AGAIN, TAUGHT)}
 
 
 def find_recipe(name: str) -> Recipe:

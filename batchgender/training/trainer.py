@@ -198,12 +198,13 @@ class Trainer:
 
 def size_at(recipe: Recipe, epoch: int) -> int:
     """The side in pixels of the training pictures in this epoch (the first is 1), a multiple of 16 on the way."""
-    if not 0 < recipe.start_size < recipe.input_size:
-        return recipe.input_size
+    end_size = recipe.end_size or recipe.input_size
+    if not 0 < recipe.start_size < end_size:
+        return end_size
     begin, end = _GROWTH
     share = min(max((epoch / recipe.epochs - begin) / (end - begin), 0), 1)
-    grown = recipe.start_size + share * (recipe.input_size - recipe.start_size)
-    return recipe.input_size if share == 1 else round(grown / 16) * 16
+    grown = recipe.start_size + share * (end_size - recipe.start_size)
+    return end_size if share == 1 else round(grown / 16) * 16
 
 
 def learning_rate(recipe: Recipe, step: int, steps_an_epoch: int) -> float:
@@ -221,7 +222,7 @@ def learning_rate(recipe: Recipe, step: int, steps_an_epoch: int) -> float:
 def _check_sizes(network: nn.Module, recipe: Recipe) -> None:
     """Raise UserError where the network does not take a size that the recipe trains at: some take one alone."""
     network.eval()
-    for size in sorted({size_at(recipe, epoch) for epoch in range(1, recipe.epochs + 1)}):
+    for size in sorted({recipe.input_size, *(size_at(recipe, epoch) for epoch in range(1, recipe.epochs + 1))}):
         try:
             network(torch.zeros(1, 3, size, size))
         except (AssertionError, RuntimeError, ValueError):
