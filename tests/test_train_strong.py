@@ -17,7 +17,7 @@ from conftest import one_line_error
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.calibrate import logits_of
 from batchgender.training.data import load_split
-from batchgender.training.recipe import STRONG, Recipe
+from batchgender.training.recipe import STRONG, TAUGHT, Recipe
 from batchgender.training.teacher import Teacher
 from batchgender.training.trainer import Trainer, learning_rate, size_at
 
@@ -108,6 +108,17 @@ def test_a_run_without_progress_stops_early(cli: Cli, portraits: Path, tmp_path:
     assert result.exit_code == 0, result.stderr
     assert "no better validation accuracy in 2 epochs: stopped after epoch 3" in result.stderr
     assert list(pd.read_csv(tmp_path / "run" / "history.csv").epoch) == [1, 2, 3]
+
+
+def test_a_recipe_may_keep_the_last_epoch_and_end_on_larger_pictures(cli: Cli, portraits: Path, tmp_path: Path) -> None:
+    # No epoch is better than the first.
+    keys = {"architecture": "squeezenet1_1", "lr": 1e-12, "ema": 0.0, "keep": "last", "end_size": 128}
+    recipe = recipe_file(tmp_path, **keys)
+    result = cli("train", "--data", portraits, "--recipe", recipe, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.stderr
+    kept = checkpoints.load(tmp_path / "run" / "best.pt")
+    assert kept.epoch == 2 and "epoch 2 is kept" in result.stderr
+    assert kept.info().input_size == 96 and size_at(kept.recipe, 2) == 128
 
 
 def test_weights_to_begin_with_change_the_start_and_leave_no_path_in_the_model(
@@ -222,9 +233,10 @@ def test_tensorboard_logs_each_epoch(cli: Cli, portraits: Path, tmp_path: Path) 
 
 
 def test_pictures_grow_and_end_at_the_models_size() -> None:
-    sizes = [size_at(STRONG, epoch) for epoch in range(1, STRONG.epochs + 1)]
-    assert sizes == sorted(sizes) and sizes[0] == STRONG.start_size and sizes[-1] == STRONG.input_size
-    assert all(size % 16 == 0 for size in sizes)
+    for recipe, end in ((STRONG, STRONG.input_size), (TAUGHT, TAUGHT.end_size)):
+        sizes = [size_at(recipe, epoch) for epoch in range(1, recipe.epochs + 1)]
+        assert sizes == sorted(sizes) and sizes[0] == recipe.start_size and sizes[-1] == end
+        assert all(size % 16 == 0 for size in sizes)
     assert {size_at(Recipe(), epoch) for epoch in range(1, 9)} == {224}
 
 
