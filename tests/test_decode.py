@@ -197,12 +197,13 @@ def test_decoding_smaller_changes_no_answer(faces: Path) -> None:
     from batchgender.model_file import PACKAGED_MODEL, open_model
 
     model = open_model(PACKAGED_MODEL)
+    size = model.info.input_size
     files = sorted((faces / "train").rglob("*.jpg"))[::400]
     whole, smaller = [], []
     for file in files:
         data = large_jpeg(decode(file.read_bytes()), 1900, 1800, quality=90)
-        whole.append(resize(decode(data), 224))
-        smaller.append(to_size(data, 224))
+        whole.append(resize(decode(data), size))
+        smaller.append(to_size(data, size))
     before, after = (model.predict(np.stack(images)) for images in (whole, smaller))
     # No more than its 8-bit rounding makes of a byte here and there.
     assert len(files) > 15 and np.abs(before - after).max() < 0.06 and np.median(np.abs(before - after)) < 0.005
