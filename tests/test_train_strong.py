@@ -155,9 +155,7 @@ def test_a_pupil_learns_the_answers_of_its_teacher(cli: Cli, strong: Path, portr
     assert found.info().recipe["teacher"] == "teacher.pt"
 
 
-def test_a_teacher_that_lists_its_classes_otherwise_teaches_the_same(
-    cli: Cli, strong: Path, portraits: Path, tmp_path: Path
-) -> None:
+def test_a_teacher_that_lists_its_classes_otherwise_teaches_the_same(strong: Path, tmp_path: Path) -> None:
     teacher = Teacher(str(strong / "best.pt"), ["Female", "Male"], STRONG)
     turned = checkpoints.load(strong / "best.pt")
     for name in ("classifier.6.weight", "classifier.6.bias"):

@@ -1,4 +1,4 @@
-"""The way of the pixels into an integer graph: bytes as they are, no float before the first layer.
+"""The way of the pixels into an integer graph: resized to bytes, which the first layer takes as they are.
 
 A byte is already a quantised number, of scale 1. What normalisation does to it goes into the first convolution: its
 weights over the deviation, its bias by the mean. A convolution pads with zero, which stands for the mean of all

@@ -2,7 +2,7 @@
 
 Static quantisation of onnxruntime in the QDQ format (https://onnxruntime.ai/docs/performance/model-optimizations/
 quantization.html): activations signed, one scale a tensor, found on real photos; weights signed, one scale a channel.
-The image's bytes are the first layer's input as they are (see `pixels`).
+The resized bytes are the first layer's input as they are (see `pixels`).
 """
 
 import io
