@@ -27,6 +27,8 @@ class Teacher(nn.Module):
             )
         if (found.recipe.mean, found.recipe.std) != (recipe.mean, recipe.std):
             raise UserError(f"{file}: its mean and std are not those of the recipe; choose another --teacher")
+        if not all(torch.isfinite(weight).all() for weight in found.weights.values()):
+            raise UserError(f"{file}: holds weights that are no numbers; choose another --teacher")
         self.network = found.network().requires_grad_(False).to(memory_format=torch.channels_last)
         self.size, self.temperature = found.recipe.input_size, found.temperature
         self.order = [found.classes.index(name) for name in classes]
