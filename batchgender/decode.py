@@ -1,4 +1,4 @@
-"""Bytes to pixels: RGB uint8 arrays, upright, within limits, at the size that the model wants."""
+"""Bytes to pixels: RGB uint8 arrays, upright, within limits."""
 
 import os
 import stat
@@ -12,9 +12,9 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
-from PIL import Image  # noqa: E402
 
 from batchgender.errors import NoRoom, UnreadablePhoto, os_reason  # noqa: E402
+from batchgender.resize import resize  # noqa: E402
 
 # What that many pixels take uncompressed, with transparency.
 _BYTE_LIMIT = 4 * PIXEL_LIMIT
@@ -31,10 +31,6 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN = frozenset({0xDA})
 # libjpeg leaves the finer frequencies out, which takes less time than to decode and to shrink; by the factor.
 _REDUCED = {8: cv2.IMREAD_REDUCED_GRAYSCALE_8, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2}
-# Pixels of which a copy in floats is no burden; of larger pictures so many make one byte that rounding hardly tells.
-_FLOAT_LIMIT = 4_000_000
-# As `training.models.ROUND_UP`, which is not imported here: it comes with torch.
-_ROUND_UP = 1.5e-4
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 
 
@@ -104,23 +100,6 @@ def decode(data: bytes, smallest: int = 0) -> NDArray[np.uint8]:
             raise UnreadablePhoto("HEIC is not supported; convert it to JPEG")
         raise UnreadablePhoto("damaged or no image that OpenCV can decode")
     return np.asarray(image, np.uint8)
-
-
-def resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Resize uint8 [height, width, 3] to [size, size, 3], antialiased bilinear, as the model file does it."""
-    height, width = image.shape[:2]
-    if height == width == size:
-        return image
-    if height * width > _FLOAT_LIMIT:
-        return np.array(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR), np.uint8)
-    # Over floats: of bytes both libraries round twice, and every eighth would be off by one.
-    if height <= size and width <= size:
-        # Enlarging needs no antialiasing, and OpenCV's bilinear filter is then the same and many times faster.
-        resized = cv2.resize(image.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
-    else:
-        planes = (Image.fromarray(plane.astype(np.float32)) for plane in cv2.split(image))
-        resized = cv2.merge([np.asarray(p.resize((size, size), Image.Resampling.BILINEAR)) for p in planes])
-    return np.asarray(cv2.convertScaleAbs(resized, beta=_ROUND_UP), np.uint8)
 
 
 def _reduction(side: int, smallest: int) -> int:

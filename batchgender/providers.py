@@ -6,10 +6,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from batchgender.decode import resize
 from batchgender.errors import UserError
 from batchgender.model_file import Model
 from batchgender.portraits import CLASSES, draw_portrait
+from batchgender.resize import resize
 from batchgender.session import CPU, installed, move
 
 # TensorRT builds an engine for minutes: taken where it is asked for alone.

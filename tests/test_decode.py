@@ -10,9 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from batchgender.decode import decode, read_bytes, resize, to_size
+from batchgender.decode import decode, read_bytes, to_size
 from batchgender.errors import UnreadablePhoto
 from batchgender.portraits import draw_portrait
+from batchgender.resize import resize
 
 PORTRAIT = cv2.GaussianBlur(draw_portrait("female", np.random.default_rng(0)), (0, 0), 2)[:180]
 FORMATS = {
@@ -146,16 +147,27 @@ def test_a_file_too_large_for_any_picture_is_not_read(tmp_path: Path) -> None:
         read_bytes(str(tmp_path / "huge.jpg"))
 
 
-@pytest.mark.parametrize("shape", [(200, 200), (60, 50), (1000, 700), (100, 900), (224, 224)])
-def test_resizing_is_that_of_pytorch(shape: tuple[int, int]) -> None:
+def off_by(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """How far our resize lies from PyTorch's."""
     import torch
     import torch.nn.functional as F
 
-    image = cv2.resize(PORTRAIT, shape[::-1])
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
     expected = F.interpolate(pixels, (224, 224), mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
-    off = resize(image, 224) - (expected + 1.5e-4).round()
+    return resize(image, 224) - (expected + 1.5e-4).round()
+
+
+@pytest.mark.parametrize(
+    "shape", [(200, 200), (60, 50), (1000, 700), (100, 900), (900, 100), (1, 300), (1700, 2500), (224, 224)]
+)
+def test_resizing_is_that_of_pytorch(shape: tuple[int, int]) -> None:
+    off = off_by(cv2.resize(PORTRAIT, shape[::-1]))
     assert np.abs(off).max() <= 1 and (off != 0).mean() < 1e-3
+
+
+@pytest.mark.parametrize("shape", [(9, 40_000), (40_000, 9)])
+def test_a_strip_is_resized_as_well_as_bytes_allow(shape: tuple[int, int]) -> None:
+    assert np.abs(off_by(cv2.resize(PORTRAIT, shape[::-1]))).max() <= 1
 
 
 def large_jpeg(image: NDArray[np.uint8], width: int, height: int, **options: object) -> bytes:

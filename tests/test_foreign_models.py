@@ -12,7 +12,8 @@ import torch
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from torchvision import models
 
-from batchgender.decode import decode, resize
+from batchgender.decode import decode
+from batchgender.resize import resize
 
 Cli = Callable[..., Any]
 

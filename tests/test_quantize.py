@@ -14,11 +14,11 @@ import tiny_networks
 import torch
 from conftest import one_line_error
 
-from batchgender.decode import resize
 from batchgender.export.compress import folded
 from batchgender.export.judge import Judge
 from batchgender.export.quantize import int8_format
 from batchgender.model_file import ModelInfo, open_model
+from batchgender.resize import resize
 from batchgender.training.data import load_split
 from batchgender.training.evaluate import predictor
 

@@ -55,7 +55,7 @@ def test_files_that_are_no_recipes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text("[1]")
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
     for name, reason in (
-        ("best", "choose from seed, strong, teacher, teacher-again, taught, or name a file"),
+        ("best", f"choose from {', '.join(RECIPES)}, or name a file"),
         (str(tmp_path / "none.toml"), "No such file"),
         (str(tmp_path / "list.json"), "a recipe is a table of keys and values"),
         (str(tmp_path / "bytes.toml"), "no valid TOML"),

@@ -155,6 +155,18 @@ def test_a_pupil_learns_the_answers_of_its_teacher(cli: Cli, strong: Path, portr
     assert found.info().recipe["teacher"] == "teacher.pt"
 
 
+def test_a_teacher_that_answers_no_numbers_is_refused_before_the_training(
+    cli: Cli, strong: Path, portraits: Path, tmp_path: Path
+) -> None:
+    file = teacher_file(strong, tmp_path)
+    state = checkpoints.load(file)
+    state.weights["classifier.6.bias"][0] = torch.nan
+    checkpoints.save(state, file)
+    line = ("train", "--data", portraits, "--recipe", recipe_file(tmp_path), "--out", tmp_path / "run")
+    assert "holds weights that are no numbers" in one_line_error(cli(*line, "--teacher", file))
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_teacher_that_lists_its_classes_otherwise_teaches_the_same(strong: Path, tmp_path: Path) -> None:
     teacher = Teacher(str(strong / "best.pt"), ["Female", "Male"], STRONG)
     turned = checkpoints.load(strong / "best.pt")

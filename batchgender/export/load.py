@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from batchgender.decode import resize
 from batchgender.errors import UserError
 from batchgender.model_file import METADATA_KEY, ModelInfo, open_model, read_extra
+from batchgender.resize import resize
 from batchgender.session import first_line
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.evaluate import Predict, predictor

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from batchgender.decode import resize
 from batchgender.errors import UserError, os_reason
 from batchgender.export.compress import folded
 from batchgender.export.flips import Gate
@@ -18,6 +17,7 @@ from batchgender.export.quantize import int8_format
 from batchgender.export.smaller import labelled, smaller
 from batchgender.export.verify import VerifyPhotos, largest_difference, verify_photos
 from batchgender.golden import golden_pictures, with_golden
+from batchgender.resize import resize
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.checkpoint import LICENSE, Checkpoint
 from batchgender.training.data import Log, load_split

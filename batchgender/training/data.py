@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchgender.cores import available_cores
-from batchgender.decode import decode, read_bytes, resize
+from batchgender.decode import decode, read_bytes
 from batchgender.errors import UnreadablePhoto, UserError
 from batchgender.labels import canonical_classes, canonical_name
 from batchgender.photos import PhotoFinder
+from batchgender.resize import resize
 
 DEFAULT_SOURCE = "myvision/gender-classification"
 OFFLINE_WAYS = (
