@@ -60,10 +60,7 @@ default-model: setup  ## Make the packaged model and its card again, resumable: 
 	$(call stage,runs/strong,--recipe strong)
 	$(call stage,runs/teacher,--recipe teacher)
 	$(call stage,runs/teacher-again,--recipe teacher-again --weights runs/teacher/best.pt)
-	$(call stage,runs/taught,--recipe taught --weights runs/strong/best.pt --teacher runs/teacher-again/best.pt)
-	$(call stage,runs/teacher-third,--recipe teacher-third --weights runs/teacher-again/best.pt \
-		--teacher runs/taught/best.pt)
-	$(call stage,$(DEFAULT),--recipe taught-again --weights runs/taught/best.pt --teacher runs/teacher-third/best.pt)
+	$(call stage,$(DEFAULT),--recipe taught --weights runs/strong/best.pt --teacher runs/teacher-again/best.pt)
 	$(BIN)/batchgender export $(DEFAULT)/best.pt --format onnx --compress auto --quantize int8 \
 		--license 'weights: for non-commercial research only, as UTKFace; code: MIT' --out $(DEFAULT)/default.onnx
 	$(BIN)/python -m batchgender.utkface '$(DATA)' $(DEFAULT)/groups.csv

@@ -160,20 +160,7 @@ TAUGHT = replace(
     patience=0,
     keep="last",
 )
-# Then each learns from the other once more: the ResNet at larger pictures, and AlexNet at those that it ends on.
-TEACHER_THIRD = replace(
-    TEACHER,
-    name="teacher-third",
-    input_size=160,
-    start_size=128,
-    epochs=22,
-    teacher_share=0.5,
-    patience=0,
-    keep="last",
-)
-TAUGHT_AGAIN = replace(TAUGHT, name="taught-again", end_size=0, epochs=46)
-_ALL = (Recipe(), STRONG, TEACHER, TEACHER_AGAIN, TAUGHT, TEACHER_THIRD, TAUGHT_AGAIN)
-RECIPES = {recipe.name: recipe for recipe in _ALL}
+RECIPES = {recipe.name: recipe for recipe in (Recipe(), STRONG, TEACHER, TEACHER_AGAIN, TAUGHT)}
 
 
 def find_recipe(name: str) -> Recipe:
