@@ -1,5 +1,7 @@
 """Pixels to the size that the model wants, as the model file's own resize does it."""
 
+import math
+import threading
 from functools import lru_cache
 from typing import Any
 
@@ -9,12 +11,16 @@ from numpy.typing import NDArray
 
 # As `training.models.ROUND_UP`, which is not imported here: it comes with torch.
 _ROUND_UP = 1.5e-4
-# Lines that one product computes. Of more, more of the weights are zeros; of fewer, there are more calls.
+# Lines that one product computes: of more, more of the weights are zeros.
 _BAND = 8
-# Multiplications in one product. Above it OpenBLAS takes threads of its own, and each worker is one already.
-_PRODUCT = 2**18
+# Multiplications in one product: above it OpenBLAS takes threads of its own, and each worker is one already. And
+# floats in one call, which computes many: they fit the cache, and few calls leave Python to the other workers.
+_AT_ONCE = 2**18
 # Pixels of a side. The weights grow with it, and of a longer one so many make one byte that rounding hardly tells.
 _LONGEST = 2**14
+# Floats that a thread keeps from photo to photo: memory that the system has to clear anew costs as much as the filter.
+_KEPT = 2**20
+_kept = threading.local()
 
 
 def resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -32,38 +38,55 @@ def resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     if max(height, width) > _LONGEST:
         height, width = min(height, _LONGEST), min(width, _LONGEST)
         image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    lines, resized = image.reshape(height, -1), np.empty((size, size * channels), np.float32)
+    lines = image.reshape(height, -1)
+    padded = -(-size // _BAND) * _BAND
+    resized = _space("resized", padded, padded * channels)
     # Rows first is faster; of a very wide picture what is between would be as wide, and large.
     if width <= 4 * height:
-        between = np.empty((size, width * channels), np.float32)
-        _filter(lines, between, 1)
-        _filter(between.T, resized.T, channels)
+        between = _space("between", width * channels, padded)
+        _filter(lines, between.T, size, 1)
+        _filter(between, resized.T, size, channels)
     else:
-        between = np.empty((height, size * channels), np.float32)
-        _filter(lines.T, between.T, channels)
-        _filter(between, resized, 1)
-    return _rounded(resized).reshape(size, size, channels)
+        between = _space("between", height, padded * channels)
+        _filter(lines.T, between.T, size, channels)
+        _filter(between, resized, size, 1)
+    return _rounded(resized[:size, : size * channels]).reshape(size, size, channels)
 
 
 def _rounded(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     return np.asarray(cv2.convertScaleAbs(pixels, beta=_ROUND_UP), np.uint8)
 
 
-def _filter(lines: NDArray[np.uint8] | NDArray[np.float32], out: NDArray[np.float32], channels: int) -> None:
-    """Filter [source * channels, n] along its first axis into `out`, [size * channels, n]."""
-    starts, bands = _bands(len(lines) // channels, len(out) // channels, channels)
-    _, height, width = bands.shape
-    step = max(_PRODUCT // (height * width), 1)
-    for i, start in enumerate(starts):
-        part = lines[start : start + width].astype(np.float32, copy=False)
-        into = out[i * height : (i + 1) * height]
-        for at in range(0, lines.shape[1], step):
-            np.matmul(bands[i, : len(into)], part[:, at : at + step], out=into[:, at : at + step])
+def _space(name: str, *shape: int) -> NDArray[np.float32]:
+    """Uninitialised floats, the same memory each time a thread asks for them by that name."""
+    count = math.prod(shape)
+    if count > _KEPT:
+        return np.empty(shape, np.float32)
+    space: NDArray[np.float32] | None = getattr(_kept, name, None)
+    if space is None or space.size < count:
+        space = np.empty(count, np.float32)
+        setattr(_kept, name, space)
+    return space[:count].reshape(shape)
+
+
+def _filter(lines: NDArray[np.uint8] | NDArray[np.float32], out: NDArray[np.float32], size: int, channels: int) -> None:
+    """Filter [source * channels, n] along its first axis into `out`, [padded * channels, n]."""
+    places, bands = _bands(len(lines) // channels, size, channels)
+    number, height, width = bands.shape
+    products = out.reshape(number, height, -1)
+    step = max(_AT_ONCE // (height * width), 1)
+    many = max(_AT_ONCE // (width * min(step, lines.shape[1])), 1)
+    for at in range(0, lines.shape[1], step):
+        columns = slice(at, at + step)
+        for first in range(0, number, many):
+            some = slice(first, first + many)
+            windows = lines[places[some], columns].astype(np.float32, copy=False)
+            np.matmul(bands[some], windows, out=products[some, :, columns])
 
 
 @lru_cache(32)
-def _bands(source: int, size: int, channels: int) -> tuple[list[int], NDArray[np.float32]]:
-    """The weights of each _BAND lines of the result, [bands, lines, places], and the first place of each band."""
+def _bands(source: int, size: int, channels: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """The places that each band of the result is made of [bands, places], and their weights [bands, lines, places]."""
     scale = source / size
     support = max(scale, 1.0)
     centres = (np.arange(size) + 0.5) * scale
@@ -81,4 +104,5 @@ def _bands(source: int, size: int, channels: int) -> tuple[list[int], NDArray[np
     band, place = line // _BAND, places[line, tap]
     for channel in range(channels):
         bands[band, line % _BAND, channel, place - starts[band], channel] = weights[line, tap]
-    return (starts * channels).tolist(), bands.reshape(len(begin), _BAND * channels, -1)
+    all_places = starts[:, None] * channels + np.arange(longest * channels)
+    return all_places, bands.reshape(len(begin), _BAND * channels, -1)
