@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from batchgender.resize import ROUND_UP
 from batchgender.training.backbones import build_backbone, check_backbone
 
 
@@ -72,11 +73,6 @@ def build(architecture: str, classes: int) -> nn.Module:
     """Make a network by name, with random weights; raises UserError on an unknown name."""
     make = _OURS.get(architecture)
     return make(classes) if make else build_backbone(architecture, classes)
-
-
-# Takes what lies in the middle of two bytes up, whatever the last bits of a runtime's float say: between photos of
-# 200 pixels and networks of 224 that is one pixel in 3,136.
-ROUND_UP = 1.5e-4
 
 
 class Normalize(nn.Module):

@@ -227,8 +227,8 @@ def _check_sizes(network: nn.Module, recipe: Recipe) -> None:
             network(torch.zeros(1, 3, size, size))
         except (AssertionError, RuntimeError, ValueError):
             raise UserError(
-                f"{recipe.architecture} can't take pictures of {size} pixels; change input_size and start_size"
-                " in a recipe file"
+                f"{recipe.architecture} can't take pictures of {size} pixels; change input_size, start_size and"
+                " end_size in a recipe file"
             ) from None
 
 
