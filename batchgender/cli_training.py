@@ -32,8 +32,18 @@ def _rank(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
     help="The network: alexnet, alexnet_bn, alexnet_bn512, or a torchvision one as resnet18.  [default: the recipe's]",
 )
 @click.option("--pretrained", is_flag=True, help="Begin with torchvision's ImageNet weights.")
-@click.option("--weights", metavar="FILE", help="Begin with the weights of a file: a state dict or a checkpoint.")
-@click.option("--teacher", metavar="FILE", help="A checkpoint whose answers are learnt beside the labels.")
+@click.option(
+    "--weights", metavar="FILE", help="Begin with weights of a file, or `packaged`: those of the model in the package."
+)
+@click.option(
+    "--teacher",
+    metavar="FILE",
+    multiple=True,
+    help="A checkpoint or ONNX file whose answers are learnt beside the labels; of several, their mean.",
+)
+@click.option(
+    "--also-learn", metavar="FILE", help="A CSV of path and numbers, ages for example, learnt beside the labels."
+)
 @click.option("--epochs", type=click.IntRange(1), help="Times through the training photos.  [default: the recipe's, 8]")
 @click.option("--batch-size", type=click.IntRange(1), help="Photos a step.  [default: the recipe's, 32]")
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="Learning rate.  [default: the recipe's, 1e-4]")
@@ -59,17 +69,20 @@ def train(
       batchgender train
       batchgender train --data ./photos --recipe strong
       batchgender train --data ./photos --recipe strong --arch resnet18 --pretrained
+      batchgender train --data ./photos --recipe strong --weights packaged --epochs 10
       batchgender train --data ./photos --recipe strong --teacher runs/resnet18-strong/best.pt
       batchgender train --resume
     """
+    from batchgender.model_file import PACKAGED_MODEL
     from batchgender.report import NOTE, as_text
     from batchgender.training.loop import train as start
     from batchgender.training.runs import new_run, resumed_run
 
     if pretrained and weights:
         raise click.UsageError("--pretrained and --weights exclude each other")
+    weights = str(PACKAGED_MODEL) if weights == "packaged" else weights
     options["weights"] = "imagenet" if pretrained else weights
-    given = {key: value for key, value in options.items() if value is not None}
+    given = {key: value for key, value in options.items() if value not in (None, ())}
     run = (resumed_run if resume else new_run)(given, data, out)
     report = start(run.recipe, run.source, run.out, device, say, resume, tensorboard)
     click.echo(f"\ntest split, {run.out / 'best.pt'}: {as_text(report.metrics())}\n\n{NOTE}")

@@ -18,8 +18,8 @@ class GroupFile:
     rows: dict[str, tuple[str, ...]]
 
 
-def read_groups(file: str) -> GroupFile:
-    """Read a CSV with a column `path` and others that are groupings; raises UserError where it is none.
+def read_groups(file: str, option: str = "--groups") -> GroupFile:
+    """Read a CSV with a column `path` and others that are groupings; raises UserError, naming `option`, on others.
 
     It holds the rows in memory: a million take about two seconds and 150 MB.
     """
@@ -28,11 +28,11 @@ def read_groups(file: str) -> GroupFile:
         with open(file, encoding="utf-8-sig", newline="") as stream:
             return _read(file, stream)
     except FileNotFoundError:
-        raise UserError(f"{file}: no such groups file; check --groups") from None
+        raise UserError(f"{file}: no such file; check {option}") from None
     except OSError as error:
-        raise UserError(f"{file}: can't read the groups ({os_reason(error)})") from None
+        raise UserError(f"{file}: can't read it ({os_reason(error)})") from None
     except UnicodeDecodeError:
-        raise UserError(f"{file}: not UTF-8; save the groups file as CSV in UTF-8") from None
+        raise UserError(f"{file}: not UTF-8; save it as CSV in UTF-8") from None
     except csv.Error as error:
         raise UserError(f"{file}: damaged or no CSV ({error})") from None
 
@@ -41,11 +41,11 @@ def _read(file: str, stream: IO[str]) -> GroupFile:
     reader = csv.reader(stream)
     names = [name.strip() for name in next(reader, [])]
     if "path" not in names:
-        raise UserError(f"{file}: no column `path` in its first line; name the columns path and the groupings after it")
+        raise UserError(f"{file}: no column `path` in its first line; name the columns path and those after it")
     at = names.index("path")
     columns = [name for index, name in enumerate(names) if index != at]
     if not columns:
-        raise UserError(f"{file}: no column beside `path`; add one for each grouping, age_band for example")
+        raise UserError(f"{file}: no column beside `path`; add one, and name it")
     if "" in columns or len(set(names)) < len(names):
         raise UserError(f"{file}: a column without a name or with that of another; name each in the first line")
     rows: dict[str, tuple[str, ...]] = {}
@@ -80,7 +80,7 @@ def joined(groups: GroupFile, paths: Callable[[], Iterable[str]], warn: Callable
         groups = _joined_by_ends(groups, paths())
         found = len(groups.rows)
     if found < count:
-        warn(f"{groups.file}: {count - found:,} of {count:,} photos have no row of their own in it and are in no group")
+        warn(f"{groups.file}: {count - found:,} of {count:,} photos have no row of their own in it")
     return groups
 
 

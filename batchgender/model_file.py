@@ -23,6 +23,8 @@ EXTRA_FILE = "batchgender.json"
 SCHEMA = 1
 DEFAULT_MODEL = Path("exports/batchgender.onnx")
 PACKAGED_MODEL = Path(__file__).parent / "assets" / "default.onnx"
+# In an 8-bit file: the first layer's weights, for bytes, and the number that is taken off the bytes before it.
+KERNEL, BIAS, ZERO = "kernel_of_pixels", "bias_of_pixels", "pixel_zero_byte"
 _LARGEST_INPUT = 16_384
 _FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 

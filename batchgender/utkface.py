@@ -1,7 +1,7 @@
 """Groups of the UTKFace photos, from their names: AGE_GENDER_ETHNICITY_DATE (Zhang, Song, Qi, CVPR 2017).
 
 `python -m batchgender.utkface FOLDER OUT.csv` writes what `--groups` takes: path, age_band, ethnicity, source.
-Photos of another name have the source alone.
+Photos of another name have the source alone. With `--ages` it writes what `train --also-learn` takes: path, age.
 """
 
 import csv
@@ -27,15 +27,21 @@ def groups_of(path: str) -> tuple[str, str, str]:
     return band, _ETHNICITIES[int(found[2])], "utk"
 
 
-def write_groups(folder: str, out: str) -> int:
-    """Write the groups of all photos under a folder, return how many; raises UserError where it can't."""
+def age_of(path: str) -> str:
+    """Age in years of a photo, empty where its name carries none."""
+    found = _NAME.match(Path(path).name)
+    return found[1] if found else ""
+
+
+def write_groups(folder: str, out: str, ages: bool = False) -> int:
+    """Write the groups, or the ages, of all photos under a folder, return how many; raises UserError where it can't."""
     count = 0
     try:
         with open(out, "w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream)
-            writer.writerow(["path", "age_band", "ethnicity", "source"])
+            writer.writerow(["path", "age"] if ages else ["path", "age_band", "ethnicity", "source"])
             for photo in PhotoFinder([folder], lambda line: print(line, file=sys.stderr)):
-                writer.writerow([photo.path, *groups_of(photo.path)])
+                writer.writerow([photo.path, *([age_of(photo.path)] if ages else groups_of(photo.path))])
                 count += 1
     except OSError as error:
         raise UserError(f"{out}: can't write the groups ({os_reason(error)})") from None
@@ -43,9 +49,11 @@ def write_groups(folder: str, out: str) -> int:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: python -m batchgender.utkface FOLDER OUT.csv")
+    arguments = [argument for argument in sys.argv[1:] if argument != "--ages"]
+    if len(arguments) != 2:
+        sys.exit("usage: python -m batchgender.utkface FOLDER OUT.csv [--ages]")
     try:
-        print(f"{write_groups(*sys.argv[1:]):,} photos: {sys.argv[2]}")
+        source, target = arguments
+        print(f"{write_groups(source, target, ages='--ages' in sys.argv):,} photos: {target}")
     except UserError as problem:
         sys.exit(str(problem))

@@ -52,7 +52,7 @@ def test_a_file_that_is_no_groups_file_is_said_in_one_line(tmp_path: Path, text:
 
 
 def test_a_file_that_is_not_there_or_a_folder_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such groups file"):
+    with pytest.raises(UserError, match="no such file; check --groups"):
         read_groups(str(tmp_path / "none.csv"))
     with pytest.raises(UserError, match="Is a directory"):
         read_groups(str(tmp_path))

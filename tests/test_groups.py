@@ -220,7 +220,10 @@ def test_a_resumed_run_reports_all_rows_in_the_groups_of_the_file_given_last(
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(None, "no such groups file"), ("path,age\nelsewhere.jpg,1\n", "'elsewhere.jpg' there, 'female/00.jpg' here")],
+    [
+        (None, "no such file; check --groups"),
+        ("path,age\nelsewhere.jpg,1\n", "'elsewhere.jpg' there, 'female/00.jpg' here"),
+    ],
 )
 @pytest.mark.parametrize("command", ["classify", "evaluate"])
 def test_a_groups_file_that_does_not_fit_ends_in_one_line_and_writes_nothing(

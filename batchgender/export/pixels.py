@@ -11,6 +11,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from batchgender.model_file import BIAS, KERNEL, ZERO
+
 _PLANES, _CENTRED, _ZERO, _ONE = "planes", "planes_centred", "pixel_zero", "pixel_scale"
 
 
@@ -34,12 +36,12 @@ def fold_normalization(path: Path) -> bool:
     zero = mean.mean().round().astype(np.float32)
     offset = gain * (zero - mean) + shift
     added = {
-        "kernel_of_pixels": (kernel * gain[:, None, None]).astype(np.float32),
-        "bias_of_pixels": (bias + np.einsum("oihw,i->o", kernel, offset)).astype(np.float32),
+        KERNEL: (kernel * gain[:, None, None]).astype(np.float32),
+        BIAS: (bias + np.einsum("oihw,i->o", kernel, offset)).astype(np.float32),
         _ZERO: zero,
     }
     graph.initializer.extend(numpy_helper.from_array(np.asarray(array), name) for name, array in added.items())
-    layers[0].input[:] = [_CENTRED, "kernel_of_pixels", "bias_of_pixels"]
+    layers[0].input[:] = [_CENTRED, KERNEL, BIAS]
     # Resized over floats and rounded, as in the float32 file: a runtime's own resize of bytes rounds otherwise.
     centring = [
         helper.make_node("Cast", [pixels], [_PLANES], "to_bytes", to=onnx.TensorProto.UINT8),
@@ -71,11 +73,11 @@ def feed_bytes(model: onnx.ModelProto) -> None:
     for tensor in graph.initializer:
         if tensor.name in changed:
             tensor.CopyFrom(numpy_helper.from_array(changed[tensor.name], tensor.name))
-    byte, zero = f"{_ZERO}_byte", arrays[_ZERO].astype(np.uint8)
+    zero = arrays[_ZERO].astype(np.uint8)
     graph.initializer.extend(
-        [numpy_helper.from_array(np.array(1, np.float32), _ONE), numpy_helper.from_array(zero, byte)]
+        [numpy_helper.from_array(np.array(1, np.float32), _ONE), numpy_helper.from_array(zero, ZERO)]
     )
-    pixels.input[:] = [_PLANES, _ONE, byte]
+    pixels.input[:] = [_PLANES, _ONE, ZERO]
     _replace_nodes(graph, list(graph.node))
 
 

@@ -24,7 +24,8 @@ LICENSE = "weights: the terms of the photos they were trained on; code: MIT"
 class Checkpoint:
     """A training run at the end of an epoch; `optimizer` is empty where the run can't go on from it.
 
-    `weights` are those to use; `live` those in training, where `weights` are their average. With `flip` the model
+    `weights` are those to use; `live` those in training, where `weights` are their average;
+    `auxiliary` those of the head for what is learnt beside the classes. With `flip` the model
     looks at the mirror image too, `license` is what its file says of its terms.
     """
 
@@ -37,6 +38,7 @@ class Checkpoint:
     history: list[dict[str, Any]]
     optimizer: dict[str, Any] = field(default_factory=dict)
     live: dict[str, Tensor] = field(default_factory=dict)
+    auxiliary: dict[str, Tensor] = field(default_factory=dict)
     temperature: float = 1.0
     bias: list[float] = field(default_factory=list)
     thresholds: dict[str, float] = field(default_factory=dict)
@@ -79,7 +81,8 @@ class Checkpoint:
             # A place on this machine is nobody's business; a Hub id stays whole.
             recipe={
                 **self.recipe.as_dict(),
-                **{key: Path(getattr(self.recipe, key)).name for key in ("weights", "teacher")},
+                **{key: Path(getattr(self.recipe, key)).name for key in ("weights", "also_learn")},
+                "teacher": [Path(file).name for file in self.recipe.teacher],
             },
             dataset=Path(self.source).name if Path(self.source).exists() else self.source,
             # The figures are of the photo alone.

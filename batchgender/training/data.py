@@ -70,6 +70,8 @@ class LabelledPhotos:
 
 # A photo and its index in the split to uint8 [size, size, 3].
 View = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
+# Images uint8 [B, size, size, 3], labels int64 [B], and the photos' indices in the split.
+Batch = tuple[NDArray[np.uint8], NDArray[np.int64], list[int]]
 
 
 class Batches:
@@ -82,9 +84,7 @@ class Batches:
         self.photos, self.size, self.batch_size, self.log = photos, size, batch_size, log
         self.unreadable: dict[str, str] = {}
 
-    def __call__(
-        self, order: Sequence[int], view: View | None = None
-    ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64], list[int]]]:
+    def __call__(self, order: Sequence[int], view: View | None = None) -> Iterator[Batch]:
         """Yield (images, labels, indices) for the photos at `order`, each as `view` shows it, else resized."""
         groups = [order[at : at + self.batch_size] for at in range(0, len(order), self.batch_size)]
         with ThreadPoolExecutor(available_cores(), initializer=_give_way) as pool:

@@ -117,7 +117,7 @@ def _keep(state: Checkpoint, out: Path) -> None:
     Or the last one, where the recipe keeps that.
     """
     if state.recipe.keep == "last" or _best_epoch(state) == state.epoch:
-        checkpoints.save(replace(state, optimizer={}, live={}), out / "best.pt")
+        checkpoints.save(replace(state, optimizer={}, live={}, auxiliary={}), out / "best.pt")
     checkpoints.save(state, out / "last.pt")
     write_history(state.history, out)
 

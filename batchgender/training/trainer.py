@@ -3,7 +3,9 @@
 import copy
 import math
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +19,19 @@ from tqdm import tqdm
 
 from batchgender.errors import UserError
 from batchgender.training.augment import augment
+from batchgender.training.auxiliary import Auxiliary
 from batchgender.training.backbones import load_weights
 from batchgender.training.checkpoint import Checkpoint
-from batchgender.training.data import Batches, LabelledPhotos, Log
+from batchgender.training.data import Batch, Batches, LabelledPhotos, Log
+from batchgender.training.exported import settle
 from batchgender.training.models import Normalize, build
 from batchgender.training.recipe import Recipe
-from batchgender.training.teacher import Teacher
+from batchgender.training.teacher import Teachers
 
 # The average follows the weights this many steps at a time: each time costs a pass over all of them.
 _STEPS_AN_AVERAGE = 4
+# So many photos say what batch normalisation will see.
+_SETTLING = 512
 # A run on small pictures first grows them from here to there, as shares of its epochs (Tan and Le 2021).
 _GROWTH = (0.6, 0.85)
 
@@ -49,6 +55,7 @@ class Trainer:
         """
         self.recipe, self.source, self.device = recipe, source, device
         self.photos, self.validation = photos, validation
+        self.normalize = Normalize(recipe.mean, recipe.std).to(device)
         self.batches = Batches(photos, recipe.input_size, recipe.batch_size, log)
         self.validation_batches = Batches(validation, recipe.input_size, recipe.batch_size, log)
         torch.manual_seed(recipe.seed)
@@ -59,12 +66,16 @@ class Trainer:
             load_weights(network, recipe.architecture, recipe.weights, log)
         _check_sizes(network, recipe)
         self.network = network.to(memory_format=torch.channels_last).to(device)
+        if recipe.weights.endswith(".onnx") and not start:
+            settle(self.network, self._first_pixels())
         self.average = copy.deepcopy(self.network).requires_grad_(False) if recipe.ema else None
-        self.normalize = Normalize(recipe.mean, recipe.std).to(device)
         self.class_weights = torch.from_numpy(_class_weights(photos)).to(device) if recipe.balance else None
-        self.teacher = Teacher(recipe.teacher, photos.classes, recipe).to(device) if recipe.teacher else None
-        self.optimizer = _optimizer(self.network, recipe)
-        self.mixers = _mixers(recipe, len(photos.classes))
+        self.teacher = Teachers(recipe.teacher, photos.classes, recipe).to(device) if recipe.teacher else None
+        self.auxiliary = (
+            Auxiliary(recipe.also_learn, photos, self.network, log).to(device) if recipe.also_learn else None
+        )
+        self.optimizer = _optimizer([self.network, *([self.auxiliary] if self.auxiliary else [])], recipe)
+        self.mixers = _mixers(recipe)
         self.steps_an_epoch = math.ceil(len(photos) / recipe.batch_size)
         self.bfloat16 = _fast_bfloat16(device)
         self.precision = "bfloat16 autocast" if self.bfloat16 else "float32"
@@ -77,6 +88,8 @@ class Trainer:
         self.network.load_state_dict(start.live or start.weights)
         if self.average:
             self.average.load_state_dict(start.weights)
+        if self.auxiliary:
+            self.auxiliary.restore(start.auxiliary)
         self.optimizer.load_state_dict(start.optimizer)
 
     def state(self, epoch: int, history: list[dict[str, Any]]) -> Checkpoint:
@@ -91,6 +104,7 @@ class Trainer:
             fingerprint=self.photos.fingerprint(),
             history=history,
             optimizer=self.optimizer.state_dict(),
+            auxiliary=self.auxiliary.state() if self.auxiliary else {},
         )
 
     def epoch(self, epoch: int, out: Path) -> dict[str, Any]:
@@ -98,21 +112,15 @@ class Trainer:
         started = time.perf_counter()
         recipe = self.recipe
         torch.manual_seed(recipe.seed * 1_000_003 + epoch)
-        order = np.random.default_rng([recipe.seed, epoch]).permutation(len(self.photos)).tolist()
-        size = size_at(recipe, epoch)
-
-        def view(image: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
-            return augment(image, size, recipe, np.random.default_rng([recipe.seed, epoch, index]))
-
         self.network.train()
         total, seen = 0.0, 0
         step = (epoch - 1) * self.steps_an_epoch
         bar = tqdm(total=len(self.photos), desc=f"epoch {epoch}", unit=" images", disable=None, leave=False)
         with bar:
-            for images, labels, indices in self.batches(order, view if recipe.augments else None):
+            for images, labels, indices in self._views(epoch):
                 if len(indices) == 1 and recipe.batch_size > 1:
                     continue  # One photo has no variance to normalise by.
-                loss = self._step(torch.from_numpy(images), torch.from_numpy(labels), step)
+                loss = self._step(torch.from_numpy(images), torch.from_numpy(labels), indices, step)
                 if not math.isfinite(loss):
                     kept = f"; {out / 'last.pt'} holds the epoch before" if epoch > 1 else ""
                     raise UserError(
@@ -137,14 +145,34 @@ class Trainer:
             "images_per_second": round(seen / seconds, 1),
         }
 
-    def _step(self, images: Tensor, labels: Tensor, step: int) -> float:
+    def _views(self, epoch: int) -> Iterator[Batch]:
+        """The training photos in the order, and as the views, of this epoch."""
+        recipe = self.recipe
+        order = np.random.default_rng([recipe.seed, epoch]).permutation(len(self.photos)).tolist()
+        size = size_at(recipe, epoch)
+
+        def view(image: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
+            return augment(image, size, recipe, np.random.default_rng([recipe.seed, epoch, index]))
+
+        return self.batches(order, view if recipe.augments else None)
+
+    def _first_pixels(self) -> Iterator[Tensor]:
+        """Normalised pixels of about as many of the first epoch's views as tell what a photo looks like."""
+        count = math.ceil(_SETTLING / self.recipe.batch_size)
+        for images, _, _ in islice(self._views(1), count):
+            yield self.normalize(torch.from_numpy(images).to(self.device))
+
+    def _step(self, images: Tensor, labels: Tensor, indices: list[int], step: int) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, step, self.steps_an_epoch)
         pixels = self.normalize(images.to(self.device))
-        target = labels.to(self.device)
+        target, blend = labels.to(self.device), None
         if self.mixers and torch.rand(()) < self.recipe.mix:
             mixer = self.mixers[int(torch.randint(len(self.mixers), ()))]
-            pixels, target = mixer(pixels, target)
+            # Row i of the blend: the shares of the batch's photos in the picture i.
+            pixels, blend = mixer(pixels, torch.arange(len(pixels), device=self.device))
+            blend = blend[:, : len(pixels)]
+            target = blend @ F.one_hot(target, len(self.photos.classes)).float()
         try:
             logits = self._logits(pixels)
             loss = F.cross_entropy(
@@ -154,6 +182,8 @@ class Trainer:
                 share = self.recipe.teacher_share
                 taught = F.cross_entropy(logits, self._logits(pixels, self.teacher).softmax(1))
                 loss = (1 - share) * loss + share * taught
+            if self.auxiliary:
+                loss = loss + self.recipe.also_weight * self.auxiliary.loss(indices, blend)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
@@ -232,8 +262,8 @@ def _check_sizes(network: nn.Module, recipe: Recipe) -> None:
             ) from None
 
 
-def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    parameters = list(network.parameters())
+def _optimizer(modules: list[nn.Module], recipe: Recipe) -> torch.optim.Optimizer:
+    parameters = [parameter for module in modules for parameter in module.parameters()]
     # Biases and the scales of normalisation are few, and pulling them to zero helps nothing.
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
@@ -246,10 +276,10 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return kind(groups, lr=recipe.lr, fused=True)
 
 
-def _mixers(recipe: Recipe, classes: int) -> list[nn.Module]:
-    """Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019) over a batch."""
+def _mixers(recipe: Recipe) -> list[nn.Module]:
+    """Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019) over a batch, with a photo's place in it for its label."""
     given = ((v2.MixUp, recipe.mixup), (v2.CutMix, recipe.cutmix))
-    return [mixer(alpha=alpha, num_classes=classes) for mixer, alpha in given if alpha]
+    return [mixer(alpha=alpha, num_classes=recipe.batch_size) for mixer, alpha in given if alpha]
 
 
 def _class_weights(photos: LabelledPhotos) -> NDArray[np.float32]:
