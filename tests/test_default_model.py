@@ -45,7 +45,8 @@ def test_it_was_made_by_the_recipe_that_is_committed() -> None:
     from batchgender.training.recipe import TAUGHT, Recipe, changed
 
     # Of the files that it began with, a model file has the names alone.
-    expected = changed(TAUGHT, {"weights": "best.pt", "teacher": "best.pt"})
+    files = {"weights": "taught.onnx", "teacher": ["best.pt", "taught.onnx"], "also_learn": "ages.csv"}
+    expected = changed(TAUGHT, {**files, "epochs": 34})
     assert Recipe.from_dict(open_model().info.recipe) == expected
 
 
