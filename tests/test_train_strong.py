@@ -9,11 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pandas as pd
 import pytest
 import torch
 from conftest import one_line_error
 
+from batchgender.model_file import PACKAGED_MODEL
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.calibrate import logits_of
 from batchgender.training.data import load_split
@@ -216,6 +218,11 @@ def test_a_teacher_of_other_photos_is_refused(
     assert reason in one_line_error(cli(*line, "--teacher", teacher_file(strong, tmp_path, **changes)))
     assert "no such checkpoint" in one_line_error(cli(*line, "--teacher", tmp_path / "none.pt"))
     assert "none.onnx" in one_line_error(cli(*line, "--teacher", tmp_path / "none.onnx"))
+    foreign = onnx.load(PACKAGED_MODEL)
+    del foreign.metadata_props[:]
+    onnx.save(foreign, tmp_path / "foreign.onnx")
+    message = one_line_error(cli(*line, "--teacher", tmp_path / "foreign.onnx"))
+    assert "not from batchgender; export it, or choose another --teacher" in message
     (tmp_path / "cut.pt").write_bytes((strong / "best.pt").read_bytes()[:100_000])
     assert "damaged, cut short" in one_line_error(cli(*line, "--teacher", tmp_path / "cut.pt"))
     assert not (tmp_path / "run").exists()

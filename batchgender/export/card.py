@@ -64,8 +64,8 @@ def card(info: ModelInfo, report: Mapping[str, Any], size: int) -> str:
         f" {info.package_version}.",
         _PURPOSE.format(note=NOTE),
         _DATA,
-        "Beside the class the network learnt the ages in the names of UTKFace's photos, by a second output that is not in"
-        " this file."
+        "Beside the class the network learnt the ages in the names of UTKFace's photos, by a second output that is not"
+        " in this file."
         if recipe.get("also_learn")
         else "",
         _figures(info, report),

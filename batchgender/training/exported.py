@@ -40,8 +40,9 @@ def exported_state(file: str, architecture: str, network: nn.Module) -> dict[str
                 shift, bias = zero if bias is None else bias, None
                 found = {"weight": zero + 1, "bias": shift, "running_mean": zero, "running_var": zero + 1 - layer.eps}
         else:
+            stray = bias is not None  # It is no batch norm's.
             weight, bias = _layer(f"network.{name}", arrays) if state else _first_layer(f"network.{name}", arrays, info)
-            found = {"weight": weight}
+            found = {"weight": None if stray else weight}
             if "bias" in own:
                 found["bias"], bias = bias, None
         if any(value is None for value in found.values()):
