@@ -14,7 +14,6 @@ DEMO := demo
 # The packaged model and what it is made with.
 ASSETS := batchgender/assets
 DEFAULT := runs/default
-AGES := runs/ages.csv
 # $(call stage,FOLDER,FLAGS): begin a training, or go on with it.
 define stage
 mkdir -p $(1)
@@ -57,17 +56,11 @@ classify: setup  ## Classify PHOTOS into OUT: make classify PHOTOS=folder OUT=re
 
 default-model: setup  ## Make the packaged model and its card again, resumable: make default-model DATA=folder
 	@test -d '$(DATA)' || { echo 'say which photos: make default-model DATA=folder' >&2; exit 2; }
-	mkdir -p $(ASSETS) runs
+	mkdir -p $(ASSETS)
 	$(call stage,runs/strong,--recipe strong)
-	$(call stage,runs/first-teacher,--recipe teacher)
-	$(call stage,runs/first-teacher-again,--recipe teacher-again --weights runs/first-teacher/best.pt)
-	$(call stage,runs/taught,--recipe taught --weights runs/strong/best.pt --teacher runs/first-teacher-again/best.pt)
-	test -f runs/taught/taught.onnx || $(BIN)/batchgender export runs/taught/best.pt --format onnx --compress auto \
-		--quantize int8 --out runs/taught/taught.onnx
-	$(BIN)/python -m batchgender.utkface '$(DATA)' $(AGES) --ages
-	$(call stage,runs/teacher,--recipe teacher --also-learn $(AGES))
-	$(call stage,$(DEFAULT),--recipe taught --epochs 34 --weights runs/taught/taught.onnx \
-		--teacher runs/teacher/best.pt --teacher runs/taught/taught.onnx --also-learn $(AGES))
+	$(call stage,runs/teacher,--recipe teacher)
+	$(call stage,runs/teacher-again,--recipe teacher-again --weights runs/teacher/best.pt)
+	$(call stage,$(DEFAULT),--recipe taught --weights runs/strong/best.pt --teacher runs/teacher-again/best.pt)
 	$(BIN)/batchgender export $(DEFAULT)/best.pt --format onnx --compress auto --quantize int8 \
 		--license 'weights: for non-commercial research only, as UTKFace; code: MIT' --out $(DEFAULT)/default.onnx
 	$(BIN)/python -m batchgender.utkface '$(DATA)' $(DEFAULT)/groups.csv

@@ -35,12 +35,7 @@ def _rank(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 @click.option(
     "--weights", metavar="FILE", help="Begin with weights of a file, or `packaged`: those of the model in the package."
 )
-@click.option(
-    "--teacher",
-    metavar="FILE",
-    multiple=True,
-    help="A checkpoint or ONNX file whose answers are learnt beside the labels; of several, their mean.",
-)
+@click.option("--teacher", metavar="FILE", help="A checkpoint or ONNX file whose answers are learnt beside the labels.")
 @click.option(
     "--also-learn", metavar="FILE", help="A CSV of path and numbers, ages for example, learnt beside the labels."
 )
@@ -82,7 +77,7 @@ def train(
         raise click.UsageError("--pretrained and --weights exclude each other")
     weights = str(PACKAGED_MODEL) if weights == "packaged" else weights
     options["weights"] = "imagenet" if pretrained else weights
-    given = {key: value for key, value in options.items() if value not in (None, ())}
+    given = {key: value for key, value in options.items() if value is not None}
     run = (resumed_run if resume else new_run)(given, data, out)
     report = start(run.recipe, run.source, run.out, device, say, resume, tensorboard)
     click.echo(f"\ntest split, {run.out / 'best.pt'}: {as_text(report.metrics())}\n\n{NOTE}")
