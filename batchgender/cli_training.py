@@ -64,7 +64,7 @@ def train(
       batchgender train
       batchgender train --data ./photos --recipe strong
       batchgender train --data ./photos --recipe strong --arch resnet18 --pretrained
-      batchgender train --data ./photos --recipe strong --weights packaged --epochs 10
+      batchgender train --data ./photos --recipe taught --weights packaged --lr 5e-5
       batchgender train --data ./photos --recipe strong --teacher runs/resnet18-strong/best.pt
       batchgender train --resume
     """
