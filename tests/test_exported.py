@@ -125,7 +125,7 @@ def test_the_packaged_model_is_trained_on(cli: Cli, portraits: Path, tmp_path: P
     assert np.allclose(kept.weights["classifier.6.weight"].numpy(), onnx.numpy_helper.to_array(own), atol=1e-6)
     assert kept.info().recipe["weights"] == PACKAGED_MODEL.name
     message = one_line_error(cli(*line, "--arch", "alexnet", "--weights", "packaged", "--out", tmp_path / "other"))
-    assert "a model of alexnet_bn512, not of alexnet; choose another --arch" in message
+    assert "a model of alexnet_bn512, not of alexnet; give --arch alexnet_bn512" in message
 
 
 def test_what_is_no_file_of_ours_is_one_line(red_or_blue: Path, tmp_path: Path) -> None:

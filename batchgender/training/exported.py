@@ -24,7 +24,9 @@ def exported_state(file: str, architecture: str, network: nn.Module) -> dict[str
     """
     info, arrays = _read(file)
     if info.architecture != architecture:
-        raise UserError(f"{file}: a model of {info.architecture}, not of {architecture}; choose another --arch")
+        raise UserError(
+            f"{file}: a model of {info.architecture}, not of {architecture}; give --arch {info.architecture}"
+        )
     state: dict[str, Tensor] = {}
     bias: Array | None = None
     for name, layer in network.named_modules():
