@@ -35,7 +35,7 @@ def _rank(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 @click.option(
     "--weights", metavar="FILE", help="Begin with weights of a file, or `packaged`: those of the model in the package."
 )
-@click.option("--teacher", metavar="FILE", help="A checkpoint or ONNX file whose answers are learnt beside the labels.")
+@click.option("--teacher", metavar="FILE", help="A checkpoint, ONNX file or `packaged`, whose answers are learnt too.")
 @click.option(
     "--also-learn", metavar="FILE", help="A CSV of path and numbers, ages for example, learnt beside the labels."
 )
@@ -75,8 +75,8 @@ def train(
 
     if pretrained and weights:
         raise click.UsageError("--pretrained and --weights exclude each other")
-    weights = str(PACKAGED_MODEL) if weights == "packaged" else weights
     options["weights"] = "imagenet" if pretrained else weights
+    options.update({key: str(PACKAGED_MODEL) for key in ("weights", "teacher") if options[key] == "packaged"})
     given = {key: value for key, value in options.items() if value is not None}
     run = (resumed_run if resume else new_run)(given, data, out)
     report = start(run.recipe, run.source, run.out, device, say, resume, tensorboard)

@@ -16,18 +16,23 @@ _PRECISIONS: dict[int, str] = {
 }
 
 
+def load_onnx(file: str) -> onnx.ModelProto:
+    """Read an ONNX file, without external weights; raises UserError where it is none."""
+    try:
+        return onnx.load(file, load_external_data=False)
+    except OSError as error:
+        raise UserError(f"{file}: can't read the model ({os_reason(error)})") from None
+    except Exception:  # Protobuf's own.
+        raise UserError(f"{file}: damaged, cut short, or no ONNX model") from None
+
+
 def onnx_facts(file: str, side: int) -> dict[str, Any]:
     """Facts of an ONNX file fed one photo of `side` pixels; what can't be told is None. Reads no external weights.
 
     `multiply_adds` are those of convolutions and linear layers; `weights` is the type that most of them have. Raises
     UserError where the file is none.
     """
-    try:
-        model = onnx.load(file, load_external_data=False)
-    except OSError as error:
-        raise UserError(f"{file}: can't read the model ({os_reason(error)})") from None
-    except Exception:  # Protobuf's own.
-        raise UserError(f"{file}: damaged, cut short, or no ONNX model") from None
+    model = load_onnx(file)
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     # A weight in 8 bits, or in 16, is made a float on its way to its layer.
     makers = {output: node for node in model.graph.node for output in node.output}

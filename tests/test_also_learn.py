@@ -111,6 +111,7 @@ def test_a_resumed_run_ends_with_the_same_weights(cli: Cli, portraits: Path, tmp
         ("path,age\ntrain/female/0000.jpg,young\n", "the column age holds 'young'; --also-learn wants numbers"),
         ("path,age\ntrain/female/0000.jpg,7\n", "the column age has no two different numbers"),
         ("path,age\ntrain/female/0000.jpg,\n", "the column age has no two different numbers"),
+        ("path,age\ntrain/female/0000.jpg,1e308\ntrain/female/0001.jpg,-1e308\n", "no two different numbers"),
         ("path,age\nelsewhere.jpg,7\n", "none of its paths is that of one photo"),
         ("name,age\n0000.jpg,7\n", "no column `path`"),
     ],

@@ -128,17 +128,29 @@ def test_the_packaged_model_is_trained_on(cli: Cli, portraits: Path, tmp_path: P
     assert "a model of alexnet_bn512, not of alexnet; give --arch alexnet_bn512" in message
 
 
+def test_without_a_readable_photo_the_training_says_so(cli: Cli, tmp_path: Path) -> None:
+    for split in ("train", "val", "test"):
+        for name in ("female", "male"):
+            (tmp_path / "faces" / split / name).mkdir(parents=True)
+            (tmp_path / "faces" / split / name / "1.jpg").write_text("no photo")
+    line = ("train", "--data", tmp_path / "faces", "--recipe", "taught", "--weights", "packaged")
+    result = cli(*line, "--out", tmp_path / "run")
+    assert result.exit_code == 1 and result.stderr.endswith("none of the training photos could be read\n")
+
+
 def test_what_is_no_file_of_ours_is_one_line(red_or_blue: Path, tmp_path: Path) -> None:
     foreign = onnx.load(red_or_blue)
     del foreign.metadata_props[:]
     onnx.save(foreign, tmp_path / "foreign.onnx")
     (tmp_path / "cut.onnx").write_bytes(PACKAGED_MODEL.read_bytes()[:100_000])
     (tmp_path / "folder.onnx").mkdir()
+    onnx.save(onnx.load(PACKAGED_MODEL), tmp_path / "external.onnx", save_as_external_data=True)
     reasons = {
         "foreign": "not from batchgender; begin with a state dict",
         "cut": "damaged, cut short, or no ONNX model",
-        "none": "no such file",
-        "folder": "can't read (Is a directory)",
+        "none": "can't read the model (No such file",
+        "folder": "can't read the model (Is a directory)",
+        "external": "its weights are damaged, or in other files",
     }
     for name, reason in reasons.items():
         with pytest.raises(UserError) as raised:

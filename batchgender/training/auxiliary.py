@@ -14,6 +14,8 @@ from batchgender.training.data import LabelledPhotos, Log
 
 # Marks on a number's scale: as many answers as the head has to choose from.
 _MARKS = 20
+# What is larger counts as not known: differences of such numbers are infinite.
+_LARGEST = 1e300
 
 
 class Auxiliary(nn.Module):
@@ -80,7 +82,7 @@ def _targets(file: str, photos: LabelledPhotos, log: Log) -> list[NDArray[np.flo
         except ValueError:
             wrong = next(cell for cell in cells if cell and not _is_number(cell))
             raise UserError(f"{file}: the column {name} holds {wrong!r}; --also-learn wants numbers") from None
-        known = np.isfinite(values)
+        known = np.abs(values) < _LARGEST  # No NaN is.
         marks = np.unique(np.quantile(values[known], np.linspace(0, 1, _MARKS))) if known.any() else np.empty(0)
         if len(marks) < 2:
             raise UserError(f"{file}: the column {name} has no two different numbers; leave it out")

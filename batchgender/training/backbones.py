@@ -152,7 +152,7 @@ def _read(path: str) -> Any:
     except ImportError:
         raise UserError(f"{path}: this format needs a package more: pip install safetensors") from None
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; --weights takes a .pth, .pt or .safetensors file") from None
+        raise UserError(f"{path}: no such file; --weights takes a .pth, .pt, .safetensors or .onnx file") from None
     except OSError as error:
         raise UserError(f"{path}: can't read ({os_reason(error)})") from None
     except Exception as error:  # Damaged files raise whatever the reader meets.

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from batchgender.errors import UserError, os_reason
+from batchgender.errors import UserError
 from batchgender.model_file import BIAS, KERNEL, METADATA_KEY, ZERO, ModelInfo
+from batchgender.onnx_facts import load_onnx
 
 Array = NDArray[np.float32]
 Arrays = dict[str, Array]
@@ -73,6 +74,8 @@ def settle(network: nn.Module, batches: Iterable[Tensor]) -> None:
     for hook in hooks:
         hook.remove()
     for layer in norms:
+        if not seen[layer]:
+            continue  # No photo could be read, which the training says.
         mean, square = torch.stack(seen[layer]).mean(0)
         variance = square - mean.square()
         assert layer.running_mean is not None and layer.running_var is not None
@@ -93,7 +96,7 @@ def _layer(name: str, arrays: Arrays) -> tuple[Array | None, Array | None]:
 
 def _first_layer(name: str, arrays: Arrays, info: ModelInfo) -> tuple[Array | None, Array | None]:
     """The layer that sees the pixels; an 8-bit file's takes bytes less one number (see `export.pixels`)."""
-    if KERNEL not in arrays:
+    if not {KERNEL, BIAS, ZERO} <= arrays.keys():
         return _layer(name, arrays)
     mean, std = (255 * np.array(values, np.float32) for values in (info.mean, info.std))
     weight = arrays[KERNEL] * std[:, None, None]
@@ -103,25 +106,24 @@ def _first_layer(name: str, arrays: Arrays, info: ModelInfo) -> tuple[Array | No
 
 def _read(file: str) -> tuple[ModelInfo, Arrays]:
     """What a file says of itself, and its constants by name, as float32."""
-    try:
-        model = onnx.load(file, load_external_data=False)
-        text = next((entry.value for entry in model.metadata_props if entry.key == METADATA_KEY), None)
-        raw = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    except FileNotFoundError:
-        raise UserError(f"{file}: no such file; --weights takes a .pth, .pt, .safetensors or .onnx file") from None
-    except OSError as error:
-        raise UserError(f"{file}: can't read ({os_reason(error)})") from None
-    except Exception:  # Protobuf's own.
-        raise UserError(f"{file}: damaged, cut short, or no ONNX model") from None
+    model = load_onnx(file)
+    text = next((entry.value for entry in model.metadata_props if entry.key == METADATA_KEY), None)
     if text is None:
         raise UserError(f"{file}: not from batchgender; begin with a state dict of the network (.pth)")
+    try:
+        return ModelInfo.from_json(text, file), _arrays(model.graph)
+    except (KeyError, TypeError, ValueError, onnx.checker.ValidationError):
+        raise UserError(f"{file}: its weights are damaged, or in other files; export the model again") from None
+
+
+def _arrays(graph: onnx.GraphProto) -> Arrays:
+    raw = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     arrays = {name: array.astype(np.float32) for name, array in raw.items() if array.dtype.kind in "fu"}
-    for node in model.graph.node:
+    for node in graph.node:
         if node.op_type == "DequantizeLinear" and node.input[0] in raw:
             whole, scale, zero = (raw[name].astype(np.float32) for name in node.input)
             axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
             shape = [-1 if at == axis else 1 for at in range(whole.ndim)] if scale.ndim else []
-            arrays[node.output[0].removesuffix("_DequantizeLinear_Output")] = (
-                whole - zero.reshape(shape)
-            ) * scale.reshape(shape)
-    return ModelInfo.from_json(text, file), arrays
+            name = node.output[0].removesuffix("_DequantizeLinear_Output")
+            arrays[name] = (whole - zero.reshape(shape)) * scale.reshape(shape)
+    return arrays
