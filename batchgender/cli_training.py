@@ -35,7 +35,12 @@ def _rank(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 @click.option(
     "--weights", metavar="FILE", help="Begin with weights of a file, or `packaged`: those of the model in the package."
 )
-@click.option("--teacher", metavar="FILE", help="A checkpoint, ONNX file or `packaged`, whose answers are learnt too.")
+@click.option(
+    "--teacher",
+    metavar="FILE",
+    multiple=True,
+    help="A checkpoint, ONNX file or `packaged`, whose answers are learnt too; of several, their mean.",
+)
 @click.option(
     "--also-learn", metavar="FILE", help="A CSV of path and numbers, ages for example, learnt beside the labels."
 )
@@ -75,9 +80,10 @@ def train(
 
     if pretrained and weights:
         raise click.UsageError("--pretrained and --weights exclude each other")
+    weights = str(PACKAGED_MODEL) if weights == "packaged" else weights
     options["weights"] = "imagenet" if pretrained else weights
-    options.update({key: str(PACKAGED_MODEL) for key in ("weights", "teacher") if options[key] == "packaged"})
-    given = {key: value for key, value in options.items() if value is not None}
+    options["teacher"] = [str(PACKAGED_MODEL) if file == "packaged" else file for file in options["teacher"]]
+    given = {key: value for key, value in options.items() if value not in (None, [])}
     run = (resumed_run if resume else new_run)(given, data, out)
     report = start(run.recipe, run.source, run.out, device, say, resume, tensorboard)
     click.echo(f"\ntest split, {run.out / 'best.pt'}: {as_text(report.metrics())}\n\n{NOTE}")

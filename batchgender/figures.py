@@ -45,17 +45,31 @@ class CalibrationError:
         self._count = 0
         # For each bin, how many were right less the sum of their confidences.
         self._excess = [0.0] * _BINS
+        # The variance of that, were each photo right with the probability that its confidence says.
+        self._variance = [0.0] * _BINS
 
     def add(self, confidence: float, correct: bool) -> None:
         """Count a photo by its largest probability, and whether the class of it is the photo's."""
         # Bins are (lower, upper], as Guo et al. draw them.
         at = min(max(math.ceil(confidence * _BINS) - 1, 0), _BINS - 1)
         self._excess[at] += correct - confidence
+        self._variance[at] += confidence * (1 - confidence)
         self._count += 1
 
     def value(self) -> float | None:
         """The error, 0 to 1; None where nothing was counted."""
         return sum(map(abs, self._excess)) / self._count if self._count else None
+
+    def by_chance(self) -> float | None:
+        """What a perfectly calibrated model with these confidences would show on average; None where none was counted.
+
+        The error adds up distances, so that chance alone makes it more than zero, the more so the fewer the photos
+        (Bröcker and Smith 2007). A bin's excess is taken as normal, whose mean distance from zero is
+        sqrt(2 / pi) of its standard deviation.
+        """
+        if not self._count:
+            return None
+        return math.sqrt(2 / math.pi) * sum(map(math.sqrt, self._variance)) / self._count
 
 
 def one_line(text: str) -> str:

@@ -189,7 +189,7 @@ def test_calibrate_lowers_the_calibration_error_on_photos_it_has_not_seen(
     evaluated = cli("evaluate", best, "--data", colours, "--report", tmp_path / "r.json")
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["ece"] < report["ece_uncalibrated"]
-    assert f"({report['ece_uncalibrated']:.4f} before calibration)" in evaluated.stdout
+    assert f"({report['ece_uncalibrated']:.4f} before calibration, " in evaluated.stdout
 
 
 def test_the_error_that_calibrate_stores_is_the_one_that_the_report_counts(

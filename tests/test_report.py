@@ -78,10 +78,28 @@ def test_auroc_and_calibration_are_those_recomputed_from_the_rows() -> None:
     bins = table.groupby(pd.cut(table.confidence, np.linspace(0, 1, 16)), observed=True)
     gaps = (bins.right.mean() - bins.confidence.mean()).abs() * bins.size() / len(table)
     assert metrics["ece"] == pytest.approx(gaps.sum())
+    surest = table.sort_values("confidence", ascending=False).head(int(np.ceil(0.9 * len(table))))
+    kept = table[table.confidence >= surest.confidence.min()]
+    assert metrics["surest"]["accuracy"] == pytest.approx(kept.right.mean())
+    assert metrics["surest"]["coverage"] == len(kept) / len(table) >= 0.9
+    assert metrics["surest"]["threshold"] == pytest.approx(kept.confidence.min(), abs=1e-6)
     for point in metrics["coverage"]:
         kept = table[table.confidence >= point["threshold"]]
         assert point["coverage"] == pytest.approx(len(kept) / len(table))
         assert point["accuracy"] == (pytest.approx(kept.right.mean()) if len(kept) else None)
+
+
+def test_calibration_error_by_chance_is_what_a_perfect_model_shows_on_average() -> None:
+    rng = np.random.default_rng(3)
+    shares = 1 / (1 + np.exp(-rng.normal(0, 4, 400)))
+    shown = []
+    for _ in range(100):
+        labels = (rng.random(400) < shares).astype(int)  # Each as likely as the model says: it could not do better.
+        rows = [make_row("", (1 - p, p), CLASSES, CLASSES[i], {}) for p, i in zip(shares, labels, strict=True)]
+        metrics = metrics_of(rows)
+        shown.append(metrics["ece"])
+    assert metrics["ece_by_chance"] == pytest.approx(np.mean(shown), rel=0.1)
+    assert metrics["ece_by_chance"] > 0.01
 
 
 @pytest.mark.parametrize("bias", [0.0, 0.7])
@@ -98,7 +116,7 @@ def test_calibration_error_before_calibration_is_that_of_the_logits(bias: float)
     assert scaled["ece_uncalibrated"] == pytest.approx(plain["ece"], abs=1e-4)
     assert scaled["ece"] != pytest.approx(plain["ece"], abs=1e-2)
     assert plain["ece_uncalibrated"] is None and "before calibration" not in as_text(plain)
-    shown = f"({scaled['ece_uncalibrated']:.4f} before calibration)"
+    shown = f"({scaled['ece_uncalibrated']:.4f} before calibration, {scaled['ece_by_chance']:.4f} by chance alone)"
     assert shown in as_text(scaled) and shown in as_html(scaled, {})
     assert json.loads(as_json(scaled, {}))["ece_uncalibrated"] == scaled["ece_uncalibrated"]
 

@@ -21,7 +21,7 @@ from batchgender.training.calibrate import logits_of
 from batchgender.training.data import load_split
 from batchgender.training.models import Normalize
 from batchgender.training.recipe import STRONG, TAUGHT, Recipe
-from batchgender.training.teacher import open_teacher
+from batchgender.training.teacher import Teachers
 from batchgender.training.trainer import Trainer, learning_rate, size_at
 
 Cli = Callable[..., Any]
@@ -155,7 +155,7 @@ def test_a_pupil_learns_the_answers_of_its_teacher(cli: Cli, strong: Path, portr
     photos = load_split(str(portraits), "test", lambda line: None)
     logits, labels = logits_of(found.deployed(), photos, found.classes, 96, lambda line: None)
     assert set(labels) == {0, 1} and (logits[:, 0] > logits[:, 1] + 2).all()
-    assert found.info().recipe["teacher"] == "teacher.pt"
+    assert found.info().recipe["teacher"] == ["teacher.pt"]
 
 
 def test_a_teacher_that_answers_no_numbers_is_refused_before_the_training(
@@ -171,28 +171,37 @@ def test_a_teacher_that_answers_no_numbers_is_refused_before_the_training(
 
 
 def test_a_teacher_that_lists_its_classes_otherwise_teaches_the_same(strong: Path, tmp_path: Path) -> None:
-    teacher = open_teacher(str(strong / "best.pt"), ["Female", "Male"], STRONG)
+    teacher = Teachers([str(strong / "best.pt")], ["Female", "Male"], STRONG)
     turned = checkpoints.load(strong / "best.pt")
     for name in ("classifier.6.weight", "classifier.6.bias"):
         turned.weights[name] = turned.weights[name].flip(0)
     checkpoints.save(replace(turned, classes=["Male", "Female"]), tmp_path / "turned.pt")
     pixels = torch.randn(2, 3, 200, 120, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(
-        open_teacher(str(tmp_path / "turned.pt"), ["Female", "Male"], STRONG)(pixels), teacher(pixels)
-    )
+    assert torch.allclose(Teachers([str(tmp_path / "turned.pt")], ["Female", "Male"], STRONG)(pixels), teacher(pixels))
 
 
-def test_an_exported_teacher_answers_as_its_checkpoint_does(cli: Cli, strong: Path, tmp_path: Path) -> None:
+def test_an_exported_teacher_answers_as_its_checkpoint_does_and_several_are_averaged(
+    cli: Cli, strong: Path, tmp_path: Path
+) -> None:
     exported = tmp_path / "strong.onnx"
     assert cli("export", strong / "best.pt", "--format", "onnx", "--out", exported).exit_code == 0
+    own, other = str(strong / "best.pt"), str(teacher_file(strong, tmp_path))
+    classes = ["Female", "Male"]
     # Whole bytes, of the size of the model: an exported file takes nothing between.
     images = torch.randint(0, 256, (4, 96, 96, 3), generator=torch.Generator().manual_seed(0))
     pixels = Normalize(STRONG.mean, STRONG.std)(images)
-    answers = open_teacher(str(strong / "best.pt"), ["Female", "Male"], STRONG)(pixels)
-    # The line between the classes lies where the file has it.
-    answers = answers + torch.tensor(checkpoints.load(strong / "best.pt").bias or [0.0, 0.0])
-    found = open_teacher(str(exported), ["Female", "Male"], STRONG)(pixels)
-    assert torch.allclose(found.softmax(1), answers.softmax(1), atol=1e-3)
+    answers = Teachers([own], classes, STRONG)(pixels)
+    assert torch.allclose(
+        Teachers([str(exported)], classes, STRONG)(pixels).softmax(1), calibrated(own, answers).softmax(1), atol=1e-3
+    )
+    both = Teachers([own, other], classes, STRONG)(pixels)
+    assert torch.allclose(both, (answers + Teachers([other], classes, STRONG)(pixels)) / 2, atol=1e-5)
+
+
+def calibrated(file: str, logits: torch.Tensor) -> torch.Tensor:
+    """The logits with the line between the classes where an exported file of the checkpoint has it."""
+    bias = checkpoints.load(file).bias
+    return logits + torch.tensor(bias) if bias else logits
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,8 @@ class Checkpoint:
             # A place on this machine is nobody's business; a Hub id stays whole.
             recipe={
                 **self.recipe.as_dict(),
-                **{key: Path(getattr(self.recipe, key)).name for key in ("weights", "teacher", "also_learn")},
+                **{key: Path(getattr(self.recipe, key)).name for key in ("weights", "also_learn")},
+                "teacher": [Path(file).name for file in self.recipe.teacher],
             },
             dataset=Path(self.source).name if Path(self.source).exists() else self.source,
             # The figures are of the photo alone.

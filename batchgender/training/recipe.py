@@ -35,8 +35,9 @@ class Recipe:
     seed: int = _number(0, 0, 2**32 - 1)
     # Weights to begin with: "" for random ones, "imagenet", or a file.
     weights: str = ""
-    # A checkpoint, or a file of ours in ONNX, whose answers are learnt beside the labels, and their share of the loss.
-    teacher: str = ""
+    # Checkpoints, or files of ours in ONNX, whose answers, averaged, are learnt beside the labels; their share of the
+    # loss.
+    teacher: tuple[str, ...] = ()
     teacher_share: float = _number(0.7, 0, 1)
     # A CSV of path and numbers, age for example, that are learnt beside the class, and the weight of their loss.
     also_learn: str = ""
@@ -199,6 +200,12 @@ def changed(recipe: Recipe, given: dict[str, Any]) -> Recipe:
 
 def _checked(entry: Any, value: Any) -> Any:
     """The value as its field wants it; raises UserError naming the key, what it wants and what it got."""
+    if entry.default == ():
+        # One alone may be given as it is, as it was in checkpoints of before.
+        names = [value] if value and isinstance(value, str) else value or []
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+            raise UserError(f"{entry.name} wants names of files, has {value!r}")
+        return tuple(names)
     if isinstance(entry.default, tuple):
         if not isinstance(value, list | tuple) or len(value) != len(entry.default):
             raise UserError(f"{entry.name} wants {len(entry.default)} numbers, has {value!r}")

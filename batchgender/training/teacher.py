@@ -1,4 +1,6 @@
-"""A trained network whose answers another one learns from, beside the labels."""
+"""Trained networks whose answers another one learns from, beside the labels."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,14 +14,25 @@ from batchgender.training.models import Normalize
 from batchgender.training.recipe import Recipe
 
 
-def open_teacher(file: str, classes: list[str], recipe: Recipe) -> nn.Module:
-    """A network of normalised pixels float [B, 3, H, W] of any size to calibrated logits [B, classes].
+class Teachers(nn.Module):
+    """Normalised pixels float [B, 3, H, W] of any size to calibrated logits [B, classes]; they learn nothing.
 
-    It sees the very picture that the pupil sees, crop, colours and mixture alike, and says how sure one can be
-    of it (Hinton et al. 2015; Beyer et al. 2022, who show that the same view and patience are what counts). `file` is a
-    checkpoint, or an ONNX file of ours; raises UserError on others, and on other classes or pixels.
+    They see the very picture that the pupil sees, crop, colours and mixture alike, and say how sure one can be
+    of it (Hinton et al. 2015; Beyer et al. 2022, who show that the same view and patience are what counts). The
+    logits of several are averaged: what one of them learnt by heart, the others didn't.
     """
-    return (_Exported if file.endswith(".onnx") else _Trained)(file, classes, recipe)
+
+    def __init__(self, files: Sequence[str], classes: list[str], recipe: Recipe) -> None:
+        """Open checkpoints, or ONNX files of ours; raises UserError on others, and on other classes or pixels."""
+        super().__init__()
+        self.each = nn.ModuleList(
+            _Exported(file, classes, recipe) if file.endswith(".onnx") else _Trained(file, classes, recipe)
+            for file in files
+        )
+
+    @torch.no_grad()
+    def forward(self, pixels: Tensor) -> Tensor:
+        return torch.stack([teacher(pixels) for teacher in self.each]).mean(0)
 
 
 class _Trained(nn.Module):
@@ -34,7 +47,6 @@ class _Trained(nn.Module):
         self.network = found.network().requires_grad_(False).to(memory_format=torch.channels_last)
         self.size, self.temperature = found.recipe.input_size, found.temperature
 
-    @torch.no_grad()
     def forward(self, pixels: Tensor) -> Tensor:
         own = F.interpolate(pixels, (self.size, self.size), mode="bilinear", antialias=True)
         return self.network(own)[:, self.order].float() / self.temperature

@@ -26,7 +26,7 @@ from batchgender.training.data import Batch, Batches, LabelledPhotos, Log
 from batchgender.training.exported import settle
 from batchgender.training.models import Normalize, build
 from batchgender.training.recipe import Recipe
-from batchgender.training.teacher import open_teacher
+from batchgender.training.teacher import Teachers
 
 # The average follows the weights this many steps at a time: each time costs a pass over all of them.
 _STEPS_AN_AVERAGE = 4
@@ -70,7 +70,7 @@ class Trainer:
             settle(self.network, self._first_pixels())
         self.average = copy.deepcopy(self.network).requires_grad_(False) if recipe.ema else None
         self.class_weights = torch.from_numpy(_class_weights(photos)).to(device) if recipe.balance else None
-        self.teacher = open_teacher(recipe.teacher, photos.classes, recipe).to(device) if recipe.teacher else None
+        self.teacher = Teachers(recipe.teacher, photos.classes, recipe).to(device) if recipe.teacher else None
         self.auxiliary = (
             Auxiliary(recipe.also_learn, photos, self.network, log).to(device) if recipe.also_learn else None
         )
