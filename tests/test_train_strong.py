@@ -147,15 +147,23 @@ def teacher_file(strong: Path, folder: Path, **changes: Any) -> Path:
     return folder / "teacher.pt"
 
 
-def test_a_pupil_learns_the_answers_of_its_teacher(cli: Cli, strong: Path, portraits: Path, tmp_path: Path) -> None:
-    recipe = recipe_file(tmp_path, teacher_share=1.0, equal_recall=False, epochs=4, lr=2e-3, ema=0.9)
+@pytest.mark.parametrize("agreed", [True, False])
+def test_a_pupil_learns_the_answers_of_its_teachers(
+    agreed: bool, cli: Cli, strong: Path, portraits: Path, tmp_path: Path
+) -> None:
+    recipe = recipe_file(tmp_path, teacher_share=1.0, equal_recall=False, epochs=4, lr=3e-4, ema=0.9)
+    teacher = teacher_file(strong, tmp_path)
+    state = checkpoints.load(teacher)
+    state.weights["classifier.6.bias"].mul_(1 if agreed else -1)
+    checkpoints.save(state, tmp_path / "other.pt")
     line = ("train", "--data", portraits, "--recipe", recipe, "--out", tmp_path / "run")
-    assert cli(*line, "--teacher", teacher_file(strong, tmp_path)).exit_code == 0
+    assert cli(*line, "--teacher", teacher, "--teacher", tmp_path / "other.pt").exit_code == 0
     found = checkpoints.load(tmp_path / "run" / "last.pt")
     photos = load_split(str(portraits), "test", lambda line: None)
     logits, labels = logits_of(found.deployed(), photos, found.classes, 96, lambda line: None)
-    assert set(labels) == {0, 1} and (logits[:, 0] > logits[:, 1] + 2).all()
-    assert found.info().recipe["teacher"] == ["teacher.pt"]
+    surer = logits[:, 0] - logits[:, 1]
+    assert set(labels) == {0, 1} and (abs(surer - (8 if agreed else 0)) < 2).all()
+    assert found.info().recipe["teacher"] == ["teacher.pt", "other.pt"]
 
 
 def test_a_teacher_that_answers_no_numbers_is_refused_before_the_training(

@@ -98,6 +98,8 @@ def _figures(info: ModelInfo, report: Mapping[str, Any]) -> str:
         "## Figures",
         f"On the {report['labelled']:,} test photos, which decided nothing; 95 % Wilson intervals.",
         _table(["", f"this file ({info.precision})", "checkpoint (float32)"], rows),
+        f"A perfectly calibrated model would show an error of {report['ece_by_chance']:.4f} on so few photos."
+        f" Of the surest nine tenths of the photos this file is right on {percent(report['surest']['accuracy'])}.",
         f"Temperature {info.temperature:.3f}, fitted on {fit['photos']:,} validation photos: expected calibration error"
         f" {fit['ece_before']:.4f} before and {fit['ece_after']:.4f} after."
         if fit
