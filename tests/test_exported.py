@@ -18,9 +18,11 @@ from batchgender.export.run import Options, export
 from batchgender.model_file import PACKAGED_MODEL, ModelInfo, open_model
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.backbones import load_weights
+from batchgender.training.checkpoint import Checkpoint
 from batchgender.training.evaluate import predictor
 from batchgender.training.exported import settle
 from batchgender.training.models import Deployed, build
+from batchgender.training.recipe import TAUGHT
 
 Cli = Callable[..., Any]
 
@@ -102,6 +104,18 @@ def test_a_backbone_begins_with_its_exported_file(name: str, tmp_path: Path) -> 
     pixels = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
         assert torch.allclose(begun.eval()(pixels), network(pixels), rtol=1e-3, atol=1e-4)
+
+
+def test_weights_of_other_pixels_are_refused(cli: Cli, portraits: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "gray.toml"
+    recipe.write_text('base = "taught"\nmean = [0.5, 0.5, 0.5]\nstd = [0.5, 0.5, 0.5]\n')
+    kept = Checkpoint(build("alexnet_bn512", 2).state_dict(), ["Female", "Male"], TAUGHT, 1, "", "", [])
+    checkpoints.save(kept, tmp_path / "best.pt")
+    for file in ("packaged", tmp_path / "best.pt"):
+        line = ("train", "--data", portraits, "--recipe", recipe, "--out", tmp_path / "run", "--weights", file)
+        message = one_line_error(cli(*line))
+        assert "mean [0.485, 0.456, 0.406] and std [0.229, 0.224, 0.225]; give the recipe the same" in message
+        assert not (tmp_path / "run").exists()
 
 
 def test_a_layer_that_is_not_found_is_said(exported: Callable[[Options], str]) -> None:

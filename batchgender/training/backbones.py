@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 from batchgender.errors import UserError, os_reason
-from batchgender.training.exported import exported_state
+from batchgender.training.exported import Pixels, check_pixels, exported_state
 
 # alexnet: ours. googlenet, inception_v3: several outputs while they train. mnasnet: changes its layers by a
 # version that plain weights don't carry. vit_h_14: its weights are for pictures of 518x518.
@@ -59,22 +59,31 @@ def check_backbone(name: str) -> None:
         raise UserError(f"unknown architecture {name!r}; {known}")
 
 
-def load_weights(network: nn.Module, architecture: str, source: str, log: Callable[[str], None]) -> None:
+def load_weights(
+    network: nn.Module,
+    architecture: str,
+    source: str,
+    log: Callable[[str], None],
+    pixels: Pixels | None = None,
+) -> None:
     """Give the network, in place, the weights of `source`: "imagenet" for torchvision's default ones, else a file.
 
     A file (.pt, .pth, .safetensors) holds a state dict, bare or under `state_dict`, `model` or `weights`, as
     checkpoints of ours do; a prefix that all of its names share is left out, and none of its code is run. One of ours
     in ONNX holds them too (see `exported`). All
     layers must fit but the classifier's last, which stays random where its shape differs, with a line to `log`.
-    Raises UserError where the weights can't be had or read, fit another architecture, or are no numbers; the
-    network is then of no more use.
+    Raises UserError where the weights can't be had or read, fit another architecture, were trained on another mean and
+    std than those of `pixels`, as far as the file names them, or are no numbers; the network is then of no more use.
     """
     if source == "imagenet":
         origin, data = _download(architecture)
     elif source.endswith(".onnx"):
-        origin, data = source, exported_state(source, architecture, network)
+        origin, data = source, exported_state(source, architecture, network, pixels)
     else:
         origin, data = source, _read(source)
+        recipe = data.get("recipe") if isinstance(data, dict) else None
+        if pixels and isinstance(recipe, dict) and {"mean", "std"} <= recipe.keys():
+            check_pixels(origin, (recipe["mean"], recipe["std"]), pixels)
     state = _state_dict(data, origin)
     _rename(state, network)
     expected = network.state_dict()

@@ -1,6 +1,6 @@
 """Weights out of a model file of ours (ONNX), low rank or 8-bit ones too, for a training that goes on from it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import onnx
@@ -15,10 +15,14 @@ from batchgender.onnx_facts import load_onnx
 
 Array = NDArray[np.float32]
 Arrays = dict[str, Array]
+# Mean and std of the three channels, over RGB in 0..1.
+Pixels = tuple[Sequence[float], Sequence[float]]
 
 
-def exported_state(file: str, architecture: str, network: nn.Module) -> dict[str, Tensor]:
+def exported_state(file: str, architecture: str, network: nn.Module, pixels: Pixels | None = None) -> dict[str, Tensor]:
     """The weights of an ONNX file as a state dict of `network`; raises UserError where it does not hold them.
+
+    So it does where they were trained on another mean and std than those of `pixels`.
 
     Its batch normalisation was folded into the layers before it. Here it is the bias alone, which answers the same
     in evaluation; `settle` makes it one that can be trained.
@@ -28,6 +32,8 @@ def exported_state(file: str, architecture: str, network: nn.Module) -> dict[str
         raise UserError(
             f"{file}: a model of {info.architecture}, not of {architecture}; give --arch {info.architecture}"
         )
+    if pixels:
+        check_pixels(file, (info.mean, info.std), pixels)
     state: dict[str, Tensor] = {}
     bias: Array | None = None
     for name, layer in network.named_modules():
@@ -52,6 +58,13 @@ def exported_state(file: str, architecture: str, network: nn.Module) -> dict[str
             raise UserError(f"{file}: has no weights for {name} of {architecture}; begin with a checkpoint of it")
         state.update({f"{name}.{key}": torch.from_numpy(value) for key, value in found.items() if value is not None})
     return state
+
+
+def check_pixels(file: str, own: Pixels, wanted: Pixels) -> None:
+    """Raise UserError where weights were trained on another mean and std than the recipe's: they would see noise."""
+    if [list(values) for values in own] != [list(values) for values in wanted]:
+        mean, std = (list(values) for values in own)
+        raise UserError(f"{file}: trained on pixels of mean {mean} and std {std}; give the recipe the same")
 
 
 @torch.inference_mode()

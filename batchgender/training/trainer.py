@@ -63,7 +63,7 @@ class Trainer:
         if recipe.batch_size == 1 and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
             raise UserError(f"{recipe.architecture} normalises over the batch; give --batch-size 2 or more")
         if recipe.weights and not start:
-            load_weights(network, recipe.architecture, recipe.weights, log)
+            load_weights(network, recipe.architecture, recipe.weights, log, (recipe.mean, recipe.std))
         _check_sizes(network, recipe)
         self.network = network.to(memory_format=torch.channels_last).to(device)
         if recipe.weights.endswith(".onnx") and not start:
