@@ -205,7 +205,7 @@ def as_text(metrics: dict[str, Any]) -> str:
     if metrics["surest"]:
         surest = metrics["surest"]
         lines.append(
-            f"accuracy at 90 %   {percent(surest['accuracy']):>8}   of the photos, the surest: confidence at least"
+            f"accuracy at 90 %   {percent(surest['accuracy']):>8}   coverage: the surest photos, confidence at least"
             f" {surest['threshold']:.2f}"
         )
     width = max(len("class"), *map(len, names))
