@@ -116,7 +116,7 @@ def test_weights_of_a_file_give_the_same_features_under_a_new_head(name: str, he
 
 FORMS: dict[str, Callable[[nn.Module], Any]] = {
     "bare": lambda network: network.state_dict(),
-    "state_dict": lambda network: {"state_dict": network.state_dict(), "epoch": 3},
+    "state_dict": lambda network: {"state_dict": network.state_dict(), "recipe": {"mean": 0.4}},
     "model": lambda network: {"model": network.state_dict(), "args": {"lr": 0.1}},
     "data parallel": lambda network: nn.DataParallel(network).state_dict(),
     "two wrappers": lambda network: {f"model.module.{name}": value for name, value in network.state_dict().items()},
@@ -131,7 +131,7 @@ FORMS: dict[str, Callable[[nn.Module], Any]] = {
 def test_a_state_dict_is_found_where_others_put_it(form: str, zipped: bool, tmp_path: Path) -> None:
     theirs, ours, log = small(), build_backbone(SMALL, 2), list[str]()
     path = saved(FORMS[form](theirs), tmp_path / "weights.pth", _use_new_zipfile_serialization=zipped)
-    load_weights(ours, SMALL, path, log.append)
+    load_weights(ours, SMALL, path, log.append, (Recipe().mean, Recipe().std))
     assert same(ours.state_dict(), theirs.state_dict())
     assert not log  # The head fits, so nothing is left at random weights.
 

@@ -82,8 +82,9 @@ def load_weights(
     else:
         origin, data = source, _read(source)
         recipe = data.get("recipe") if isinstance(data, dict) else None
-        if pixels and isinstance(recipe, dict) and {"mean", "std"} <= recipe.keys():
-            check_pixels(origin, (recipe["mean"], recipe["std"]), pixels)
+        mean, std = (recipe.get("mean"), recipe.get("std")) if isinstance(recipe, dict) else (None, None)
+        if pixels and isinstance(mean, tuple) and isinstance(std, tuple):
+            check_pixels(origin, (mean, std), pixels)
     state = _state_dict(data, origin)
     _rename(state, network)
     expected = network.state_dict()
