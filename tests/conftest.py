@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,8 @@ from batchgender.portraits import draw_portrait, write_portraits
 
 FACES = Path(__file__).parent.parent.parent / "shared" / "data" / "faces"
 RED, BLUE = (220, 30, 30), (30, 30, 220)
+# What is started in the background ignores Ctrl-C, and so would the processes that tests stop with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
