@@ -13,6 +13,7 @@ from conftest import one_line_error
 
 from batchgender.export.card import write_card
 from batchgender.model_file import PACKAGED_MODEL, open_model
+from batchgender.report import Report, as_json
 from batchgender.utkface import groups_of
 
 Cli = Callable[..., Any]
@@ -80,7 +81,10 @@ def test_what_makes_no_card_is_said_in_a_line(red_or_blue: Path, tmp_path: Path)
     from batchgender.errors import UserError
 
     (tmp_path / "bad.json").write_text("{}")
-    for report, reason in (("none.json", "No such file"), ("bad.json", "no report of `batchgender evaluate")):
+    # What `evaluate` writes where no photo could be read, or where there are three classes.
+    (tmp_path / "three.json").write_text(as_json(Report(["Female", "Male"]).metrics(), {}))
+    wrong = "no report of `batchgender evaluate"
+    for report, reason in (("none.json", "No such file"), ("bad.json", wrong), ("three.json", wrong)):
         with pytest.raises(UserError, match=reason):
             write_card(str(PACKAGED_MODEL), str(tmp_path / report), str(tmp_path / "card.md"))
 

@@ -216,7 +216,7 @@ def calibrated(file: str, logits: torch.Tensor) -> torch.Tensor:
     ("changes", "reason"),
     [
         ({"classes": ["cat", "dog"]}, "a teacher of cat, dog, the photos are Female, Male; choose another --teacher"),
-        ({"recipe": replace(STRONG, mean=(0.5, 0.5, 0.5))}, "its mean and std are not those of the recipe"),
+        ({"recipe": replace(STRONG, mean=(0.5, 0.5, 0.5))}, "give the recipe the same"),
     ],
 )
 def test_a_teacher_of_other_photos_is_refused(

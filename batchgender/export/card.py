@@ -173,8 +173,10 @@ def write_card(model: str, report_file: str, out: str) -> None:
         Path(out).write_text(card(info, report, os.path.getsize(model)), encoding="utf-8")
     except OSError as error:
         raise UserError(f"{error.filename}: {os_reason(error)}") from None
-    except (ValueError, KeyError):
-        raise UserError(f"{report_file}: no report of `batchgender evaluate --report`") from None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{report_file}: no report of `batchgender evaluate --report` on labelled photos of two classes"
+        ) from None
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 from batchgender.errors import UserError, os_reason
-from batchgender.training.exported import Pixels, check_pixels, exported_state
+from batchgender.training.exported import exported_state
+from batchgender.training.recipe import Pixels, check_pixels
 
 # alexnet: ours. googlenet, inception_v3: several outputs while they train. mnasnet: changes its layers by a
 # version that plain weights don't carry. vit_h_14: its weights are for pictures of 518x518.

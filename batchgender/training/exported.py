@@ -1,6 +1,6 @@
 """Weights out of a model file of ours (ONNX), low rank or 8-bit ones too, for a training that goes on from it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import onnx
@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from batchgender.errors import UserError
 from batchgender.model_file import BIAS, KERNEL, METADATA_KEY, ZERO, ModelInfo
 from batchgender.onnx_facts import load_onnx
+from batchgender.training.recipe import Pixels, check_pixels
 
 Array = NDArray[np.float32]
 Arrays = dict[str, Array]
-# Mean and std of the three channels, over RGB in 0..1.
-Pixels = tuple[Sequence[float], Sequence[float]]
 
 
 def exported_state(file: str, architecture: str, network: nn.Module, pixels: Pixels | None = None) -> dict[str, Tensor]:
@@ -58,13 +57,6 @@ def exported_state(file: str, architecture: str, network: nn.Module, pixels: Pix
             raise UserError(f"{file}: has no weights for {name} of {architecture}; begin with a checkpoint of it")
         state.update({f"{name}.{key}": torch.from_numpy(value) for key, value in found.items() if value is not None})
     return state
-
-
-def check_pixels(file: str, own: Pixels, wanted: Pixels) -> None:
-    """Raise UserError where weights were trained on another mean and std than the recipe's: they would see noise."""
-    if [list(values) for values in own] != [list(values) for values in wanted]:
-        mean, std = (list(values) for values in own)
-        raise UserError(f"{file}: trained on pixels of mean {mean} and std {std}; give the recipe the same")
 
 
 @torch.inference_mode()

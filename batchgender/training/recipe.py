@@ -2,11 +2,15 @@
 
 import json
 import tomllib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from batchgender.errors import UserError, os_reason
+
+# Mean and std of the three channels, over RGB in 0..1.
+Pixels = tuple[Sequence[float], Sequence[float]]
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine")
@@ -198,12 +202,19 @@ def changed(recipe: Recipe, given: dict[str, Any]) -> Recipe:
     return Recipe.from_dict({**recipe.as_dict(), **given}) if given else replace(recipe)
 
 
+def check_pixels(file: str, own: Pixels, wanted: Pixels) -> None:
+    """Raise UserError where weights were trained on another mean and std than the recipe's: they would see noise."""
+    if [list(values) for values in own] != [list(values) for values in wanted]:
+        mean, std = (list(values) for values in own)
+        raise UserError(f"{file}: trained on pixels of mean {mean} and std {std}; give the recipe the same")
+
+
 def _checked(entry: Any, value: Any) -> Any:
     """The value as its field wants it; raises UserError naming the key, what it wants and what it got."""
     if entry.default == ():
         # One alone may be given as it is, as it was in checkpoints of before.
         names = [value] if value and isinstance(value, str) else value or []
-        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        if not isinstance(names, list | tuple) or not all(name and isinstance(name, str) for name in names):
             raise UserError(f"{entry.name} wants names of files, has {value!r}")
         return tuple(names)
     if isinstance(entry.default, tuple):

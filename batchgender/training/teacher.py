@@ -11,7 +11,7 @@ from batchgender.errors import UserError
 from batchgender.model_file import METADATA_KEY, describe_onnx, open_model
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.models import Normalize
-from batchgender.training.recipe import Recipe
+from batchgender.training.recipe import Recipe, check_pixels
 
 
 class Teachers(nn.Module):
@@ -40,8 +40,7 @@ class _Trained(nn.Module):
         super().__init__()
         found = checkpoints.load(file)
         self.order = _order(file, found.classes, classes)
-        if (found.recipe.mean, found.recipe.std) != (recipe.mean, recipe.std):
-            raise UserError(f"{file}: its mean and std are not those of the recipe; choose another --teacher")
+        check_pixels(file, (found.recipe.mean, found.recipe.std), (recipe.mean, recipe.std))
         if not all(torch.isfinite(weight).all() for weight in found.weights.values()):
             raise UserError(f"{file}: holds weights that are no numbers; choose another --teacher")
         self.network = found.network().requires_grad_(False).to(memory_format=torch.channels_last)
