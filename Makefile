@@ -33,7 +33,7 @@ $(VENV)/.ready: setup.cfg pyproject.toml
 
 demo: setup  ## Do the whole main job on drawn portraits: train, evaluate, export, classify, report
 	rm -rf $(DEMO)
-	$(BIN)/python -m batchgender.portraits $(DEMO)/faces
+	$(BIN)/python tests/drawn_faces.py $(DEMO)/faces
 	$(BIN)/batchgender train --data $(DEMO)/faces --epochs 6 --out $(DEMO)/run
 	$(BIN)/batchgender evaluate $(DEMO)/run/best.pt --data $(DEMO)/faces
 	$(BIN)/batchgender export $(DEMO)/run/best.pt --format onnx --format torchscript --out $(DEMO)/exports
@@ -63,11 +63,11 @@ default-model: setup  ## Make the packaged model and its card again, resumable: 
 	$(call stage,$(DEFAULT),--recipe taught --weights runs/strong/best.pt --teacher runs/teacher-again/best.pt)
 	$(BIN)/batchgender export $(DEFAULT)/best.pt --format onnx --compress auto --quantize int8 \
 		--license 'weights: for non-commercial research only, as UTKFace; code: MIT' --out $(DEFAULT)/default.onnx
-	$(BIN)/python -m batchgender.utkface '$(DATA)' $(DEFAULT)/groups.csv
+	$(BIN)/python tools/utkface_groups.py '$(DATA)' $(DEFAULT)/groups.csv
 	$(BIN)/batchgender evaluate $(DEFAULT)/default.onnx --data '$(DATA)' --groups $(DEFAULT)/groups.csv \
 		--report $(DEFAULT)/default.report.json
 	cp $(DEFAULT)/default.onnx $(ASSETS)/default.onnx
-	$(BIN)/python -m batchgender.export.card $(ASSETS)/default.onnx $(DEFAULT)/default.report.json $(ASSETS)/MODEL_CARD.md
+	$(BIN)/python tools/model_card.py $(ASSETS)/default.onnx $(DEFAULT)/default.report.json $(ASSETS)/MODEL_CARD.md
 
 test: setup  ## Run the tests
 	$(BIN)/python -m pytest
@@ -76,6 +76,7 @@ lint: setup  ## Check lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 bench: setup  ## Compare classify's images/s with what a user would write instead: make bench PHOTOS=folder
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'

@@ -9,14 +9,19 @@ for row in load_classifier("exports/batchgender.onnx").classify("photos"):
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from batchgender.classify import Classifier, load_classifier
+    from batchgender.classify.pipeline import Classifier, load_classifier
     from batchgender.errors import UserError
-    from batchgender.results import Row
+    from batchgender.results.results_file import Row
 
 __version__ = "0.1.0"
 __all__ = ["Classifier", "Row", "UserError", "load_classifier"]
 
-_HOMES = {"Classifier": "classify", "Row": "results", "UserError": "errors", "load_classifier": "classify"}
+_HOMES = {
+    "Classifier": "classify.pipeline",
+    "Row": "results.results_file",
+    "UserError": "errors",
+    "load_classifier": "classify.pipeline",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -24,13 +24,13 @@ import onnxruntime
 from numpy.typing import NDArray
 
 import batchgender
-from batchgender.classify import BATCH, Classifier, load_classifier
-from batchgender.decode import read_bytes, to_size
+from batchgender.classify.pipeline import BATCH, Classifier, load_classifier
 from batchgender.errors import UnreadablePhoto, UserError
-from batchgender.photos import Photo, PhotoFinder
-from batchgender.portraits import write_portraits
-from batchgender.results import write_csv
-from batchgender.session import installed
+from batchgender.model.session import installed
+from batchgender.photos.decode import read_bytes, to_size
+from batchgender.photos.finder import Photo, PhotoFinder
+from batchgender.photos.generated import generated_pictures
+from batchgender.results.results_file import write_csv
 
 _PHOTOS = 256
 _BATCHES = (1, 8, BATCH)
@@ -117,13 +117,14 @@ def _found(inputs: Sequence[str]) -> Iterator[tuple[list[Photo], str]]:
     """Up to 256 photos that can be read, spread over what is there, and in words what they are."""
     with tempfile.TemporaryDirectory() as folder:
         if not inputs:
-            write_portraits(Path(folder), {"drawn": _PHOTOS // 2})
+            for index, picture in enumerate(generated_pictures(_PHOTOS)):
+                cv2.imwrite(str(Path(folder, f"{index:03}.jpg")), picture)
         every = list(PhotoFinder(inputs or [folder], lambda line: None))
         spread = every[:: max(1, len(every) // _PHOTOS)][:_PHOTOS]
         readable = [photo for photo in spread if _readable(photo)]
         if not readable:
             raise UserError(f"no photo that can be read in {', '.join(inputs)}")
-        yield readable, "photos" if inputs else "drawn portraits"
+        yield readable, "photos" if inputs else "generated pictures"
 
 
 def _readable(photo: Photo) -> bool:

@@ -16,12 +16,12 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from drawn_faces import draw_portrait, write_portraits
 from numpy.typing import NDArray
 
 from batchgender.cli import main
-from batchgender.decode import decode
 from batchgender.errors import UnreadablePhoto
-from batchgender.portraits import draw_portrait, write_portraits
+from batchgender.photos.decode import decode
 
 FACES = Path(__file__).parent.parent.parent / "shared" / "data" / "faces"
 RED, BLUE = (220, 30, 30), (30, 30, 220)
@@ -52,9 +52,9 @@ def write_red_or_blue(path: Path, green: float = 0.0) -> Path:
     """
     import torch
 
-    from batchgender.export.formats import write_onnx
-    from batchgender.model_file import ModelInfo
-    from batchgender.training.models import Deployed
+    from batchgender.export.formats.onnx import write_onnx
+    from batchgender.model.model_file import ModelInfo
+    from batchgender.training.networks.alexnet import Deployed
 
     layers = [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 2), torch.nn.Linear(2, 2)]
     network = torch.nn.Sequential(*layers)
@@ -78,8 +78,8 @@ def red_or_blue(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(portraits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a real run: AlexNet, one epoch over the portraits."""
-    from batchgender.training.loop import train
     from batchgender.training.recipe import Recipe
+    from batchgender.training.train import train
 
     out = tmp_path_factory.mktemp("runs") / "trained"
     train(Recipe(epochs=1), str(portraits), out, "cpu", lambda line: None)
@@ -89,10 +89,10 @@ def trained(portraits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def embeddable(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with batchgender.onnx, .pt and .pt2: a really trained AlexNet, its linear layers small, in float32."""
-    from batchgender.export.run import Options, export
+    from batchgender.export.export_checkpoint import Options, export
     from batchgender.training import checkpoint as checkpoints
-    from batchgender.training.calibrate import logits_of
-    from batchgender.training.data import load_split
+    from batchgender.training.calibration import logits_of
+    from batchgender.training.data.sources import load_split
 
     out = tmp_path_factory.mktemp("embeddable")
     run = checkpoints.load(trained / "best.pt")
@@ -138,7 +138,7 @@ def fifty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def answers(embeddable: Path, fifty: Path) -> dict[str, tuple[float, ...]]:
     """What classify says of the fifty with the embeddable ONNX file: probabilities by the photo's name."""
-    from batchgender.classify import load_classifier
+    from batchgender.classify.pipeline import load_classifier
 
     rows = list(load_classifier(embeddable / "batchgender.onnx").classify(fifty))
     assert len(rows) == 50 and not any(row.error for row in rows)

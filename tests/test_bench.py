@@ -34,10 +34,10 @@ def test_bench_measures_each_provider_and_batch_and_writes_json(
     assert [bool(one["end_to_end"]) for one in on_cpu] == [False, False, True]
 
 
-def test_bench_draws_its_own_photos_and_takes_the_default_model(quick: None, cli: Cli) -> None:
+def test_bench_generates_its_own_pictures_and_takes_the_default_model(quick: None, cli: Cli) -> None:
     result = cli("bench")
     assert result.exit_code == 0, result.output
-    assert "256 drawn portraits" in result.stdout and "default.onnx" in result.stdout and "int8" in result.stdout
+    assert "256 generated pictures" in result.stdout and "default.onnx" in result.stdout and "int8" in result.stdout
 
 
 def test_photos_that_give_nothing_are_one_line(cli: Cli, tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from batchgender.training import checkpoint as checkpoints
-from batchgender.training import models
 from batchgender.training.checkpoint import Checkpoint
-from batchgender.training.data import Batches, load_split
-from batchgender.training.models import Deployed
+from batchgender.training.data.sources import Batches, load_split
+from batchgender.training.networks import alexnet
+from batchgender.training.networks.alexnet import Deployed
 from batchgender.training.recipe import Recipe
 
 CLASSES = ["Female", "Male"]
@@ -108,4 +108,4 @@ def write_checkpoint(architecture: str, network: nn.Module, source: Path, folder
 def register(monkeypatch) -> None:
     """Make `models` know these architectures, as it knows its own."""
     for name, make in NETWORKS.items():
-        monkeypatch.setitem(models._OURS, name, make)
+        monkeypatch.setitem(alexnet._OURS, name, make)

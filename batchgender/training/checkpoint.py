@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from batchgender import __version__
 from batchgender.errors import UserError, os_reason
-from batchgender.model_file import ModelInfo
-from batchgender.training.models import Deployed, build
+from batchgender.model.model_file import METADATA_KEY, ModelInfo
+from batchgender.training.networks.alexnet import Deployed, build
 from batchgender.training.recipe import Recipe
 
 _SCHEMA = 1
@@ -135,3 +135,17 @@ def load(path: str | Path) -> Checkpoint:
         return Checkpoint(**{**data, "recipe": Recipe.from_dict(data["recipe"])})
     except (TypeError, KeyError):
         raise UserError(f"{path}: a checkpoint of batchgender with parts missing; train again") from None
+
+
+def describe(file: str) -> dict[str, Any]:
+    """What `inspect` prints of a checkpoint; raises UserError as `load` does."""
+    checkpoint = load(file)
+    return {
+        "file": file,
+        "bytes": Path(file).stat().st_size,
+        METADATA_KEY: checkpoint.info().as_dict(),
+        "classify": "no: a checkpoint, export it first",
+        "epoch": checkpoint.epoch,
+        "resumable": bool(checkpoint.optimizer),
+        "history": checkpoint.history,
+    }

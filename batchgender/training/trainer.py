@@ -18,15 +18,15 @@ from torchvision.transforms import v2
 from tqdm import tqdm
 
 from batchgender.errors import UserError
-from batchgender.training.augment import augment
-from batchgender.training.auxiliary import Auxiliary
-from batchgender.training.backbones import load_weights
+from batchgender.training.augmentation import augment
+from batchgender.training.auxiliary_task import Auxiliary
 from batchgender.training.checkpoint import Checkpoint
-from batchgender.training.data import Batch, Batches, LabelledPhotos, Log
-from batchgender.training.exported import settle
-from batchgender.training.models import Normalize, build
+from batchgender.training.data.sources import Batch, Batches, LabelledPhotos, Log
+from batchgender.training.distillation import Teachers
+from batchgender.training.networks.alexnet import Normalize, build
+from batchgender.training.networks.torchvision_networks import load_weights
 from batchgender.training.recipe import Recipe
-from batchgender.training.teacher import Teachers
+from batchgender.training.weights.from_onnx import settle
 
 # The average follows the weights this many steps at a time: each time costs a pass over all of them.
 _STEPS_AN_AVERAGE = 4

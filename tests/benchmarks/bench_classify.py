@@ -23,13 +23,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
+from drawn_faces import write_portraits
 
 from batchgender.bench import processor
-from batchgender.cores import available_cores
-from batchgender.model_file import PACKAGED_MODEL
-from batchgender.photos import PhotoFinder
-from batchgender.portraits import write_portraits
-from batchgender.session import installed
+from batchgender.model.model_file import PACKAGED_MODEL
+from batchgender.model.session import installed
+from batchgender.photos.finder import PhotoFinder
+from batchgender.threads import available_cores
 
 HERE = Path(__file__).parent
 SMALL, LARGE = 3000, 96
@@ -48,9 +48,9 @@ class Contender:
 
 def write_random_model(path: Path) -> None:
     """Export AlexNet with random weights; in a process of its own, as its memory would count as its children's."""
-    from batchgender.export.formats import write_onnx
-    from batchgender.model_file import ModelInfo
-    from batchgender.training.models import Deployed, build
+    from batchgender.export.formats.onnx import write_onnx
+    from batchgender.model.model_file import ModelInfo
+    from batchgender.training.networks.alexnet import Deployed, build
     from batchgender.training.recipe import Recipe
 
     recipe = Recipe()
@@ -87,7 +87,7 @@ def classify(model: Path, provider: str = "cpu") -> Callable[[Path], tuple[float
     def run(folder: Path) -> tuple[float, float]:
         count = sum(1 for _ in PhotoFinder([str(folder)], print))
         with tempfile.TemporaryDirectory() as scratch:
-            line = [sys.executable, "-m", "batchgender.cli", "classify", str(folder), "--model", str(model)]
+            line = [sys.executable, "-m", "batchgender", "classify", str(folder), "--model", str(model)]
             line += ["--out", f"{scratch}/results.csv", "--provider", provider]
             started = time.perf_counter()
             process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

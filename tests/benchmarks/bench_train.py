@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from torchvision.transforms import v2
 
-from batchgender.decode import decode
-from batchgender.training.augment import augment
-from batchgender.training.data import LabelledPhotos, load_split
+from batchgender.photos.decode import decode
+from batchgender.training.augmentation import augment
+from batchgender.training.data.sources import LabelledPhotos, load_split
 from batchgender.training.recipe import STRONG
 from batchgender.training.trainer import Trainer
 

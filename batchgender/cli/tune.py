@@ -1,0 +1,40 @@
+"""`batchgender tune`: a search for a better recipe."""
+
+from typing import Any
+
+import click
+
+from batchgender.cli.options import say
+
+
+@click.command()
+@click.option("--data", metavar="SRC", help="As for train.  [default: myvision/gender-classification]")
+@click.option("--recipe", metavar="R", help="What to vary: seed, strong, or a file .toml or .json.  [default: strong]")
+@click.option("--arch", "architecture", metavar="A", help="The network.  [default: the recipe's]")
+@click.option("--trials", type=click.IntRange(1), help="Of the whole study.  [default: 30]")
+@click.option("--epochs", type=click.IntRange(1), help="Of a trial.  [default: 10]")
+@click.option("--out", metavar="FOLDER", help="Where it goes.  [default: tunes/ARCH-RECIPE, numbered when taken]")
+@click.option("--device", type=click.Choice(["auto", "cuda", "mps", "cpu"]), default="auto", show_default=True)
+@click.option("--seed", type=click.IntRange(0), help="Of trainings and suggestions.  [default: 0]")
+@click.option("--resume", is_flag=True, help="Go on with the study in --out, else with the newest in tunes/.")
+def tune(data: str | None, out: str | None, trials: int | None, device: str, resume: bool, **options: Any) -> None:
+    """Search for a better recipe, by accuracy on the validation split.
+
+    Needs the extra batchgender[tune]. The best trial is written as a recipe file that `train` takes.
+
+    \b
+    Examples:
+      batchgender tune --data ./photos --trials 50
+      batchgender tune --resume
+      batchgender train --data ./photos --recipe tunes/alexnet_bn512-strong/best.toml
+    """
+    from batchgender.training.tuning.search import tune as search
+
+    given = {key: value for key, value in options.items() if value is not None}
+    found, interrupted = search(given, data, out, trials, device, say, resume)
+    click.echo(found.table())
+    files = ("best.toml", "trials.csv", "tune.png") if found.best else ("trials.csv", "tune.png")
+    if found.trials:
+        say(f"written: {', '.join(str(found.plan.out / name) for name in files)}")
+    if interrupted:
+        raise KeyboardInterrupt

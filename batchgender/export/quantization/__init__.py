@@ -1,0 +1,1 @@
+"""ONNX files in fewer bits: int8 and float16."""

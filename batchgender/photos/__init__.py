@@ -1,0 +1,1 @@
+"""Photos: where they are, the labels of their folders, and their pixels."""

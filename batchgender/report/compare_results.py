@@ -1,0 +1,164 @@
+"""Two results files of the same photos side by side: which predictions changed, and whether for the better."""
+
+import math
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from batchgender.errors import UserError, os_reason
+from batchgender.io import one_line, percent
+
+_WORST = 10
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What changed from one file to the other; shares in 0..1, None where no photo has a label.
+
+    `flips` counts photos by both predictions, "Female to Male"; `fixed` were wrong and are right, `broken` the other
+    way; `p_value` is McNemar's (1947), exact; `worst` are the photos broken with the most confidence, or, without
+    labels, those flipped with the most.
+    """
+
+    photos: int
+    only_first: int
+    only_second: int
+    same: int
+    flips: dict[str, int]
+    largest_difference: float | None
+    labelled: int
+    first_accuracy: float | None
+    second_accuracy: float | None
+    fixed: int
+    broken: int
+    p_value: float | None
+    worst: list[dict[str, Any]]
+
+    @property
+    def flipped(self) -> int:
+        """Photos whose prediction changed."""
+        return self.photos - self.same
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return {"schema": 1, "flipped": self.flipped, **asdict(self)}
+
+
+def compare(first: str, second: str) -> Comparison:
+    """Compare two results files (.csv, .jsonl, .parquet), photo by photo; raises UserError where that can't be done."""
+    tables = [_read(name) for name in (first, second)]
+    both = tables[0].merge(tables[1], "outer", on="path", suffixes=("_a", "_b"), indicator=True)
+    sides = both["_merge"].value_counts()
+    both = both[both["_merge"] == "both"]
+    if both.empty:
+        raise UserError(f"{second}: has no photo of {first}; compare results of the same photos, from the same folder")
+    flipped = both[both.prediction_a != both.prediction_b]
+    # A file whose folders carried no labels may stand beside one whose folders did.
+    labels = both.label_a.where(both.label_a != "", both.label_b)
+    judged = both[(labels != "") & (both.prediction_a != "") & (both.prediction_b != "")]
+    right_a, right_b = (judged[f"prediction_{s}"] == labels[judged.index] for s in "ab")
+    fixed, broken = int((~right_a & right_b).sum()), int((right_a & ~right_b).sum())
+    shown = judged[right_a & ~right_b] if len(judged) else flipped
+    shares = [name for name in map(str, tables[0]) if name.startswith("p_") and name in tables[1]]
+    apart = [(both[f"{name}_a"] - both[f"{name}_b"]).abs().max() for name in shares]
+    return Comparison(
+        photos=len(both),
+        only_first=int(sides["left_only"]),
+        only_second=int(sides["right_only"]),
+        same=len(both) - len(flipped),
+        flips=dict(Counter(map(_change, _records(flipped)))),
+        largest_difference=float(max(apart)) if apart and not math.isnan(max(apart)) else None,
+        labelled=len(judged),
+        first_accuracy=float(right_a.mean()) if len(judged) else None,
+        second_accuracy=float(right_b.mean()) if len(judged) else None,
+        fixed=fixed,
+        broken=broken,
+        p_value=mcnemar(fixed, broken) if len(judged) else None,
+        worst=[
+            {
+                "path": row["path"],
+                "label": row["label_a"] or row["label_b"],
+                "before": row["prediction_a"],
+                "after": row["prediction_b"],
+                "confidence": None if math.isnan(row["confidence_b"]) else row["confidence_b"],
+            }
+            for row in _records(shown.sort_values("confidence_b", ascending=False).head(_WORST))
+        ],
+    )
+
+
+def mcnemar(fixed: int, broken: int) -> float:
+    """How likely a difference as large would be, were each change as likely for the better as for the worse."""
+    changes, fewer = fixed + broken, min(fixed, broken)
+    logs = (math.lgamma(changes + 1) - math.lgamma(i + 1) - math.lgamma(changes - i + 1) for i in range(fewer + 1))
+    return min(1.0, 2 * sum(math.exp(log - changes * math.log(2)) for log in logs))
+
+
+def as_text(found: Comparison) -> str:
+    """Lay the figures out for a terminal."""
+    lines = [
+        f"{found.photos:,} photos in both, {found.only_first:,} in the first alone, {found.only_second:,} in the second"
+    ]
+    lines.append(f"same prediction    {percent(found.same / found.photos):>8}   {found.flipped:,} changed")
+    if found.largest_difference is not None:
+        lines.append(f"largest difference {found.largest_difference:>8.4f}   in probability")
+    lines += [f"  {kind:<28} {count:>8,}" for kind, count in sorted(found.flips.items(), key=lambda kind: -kind[1])]
+    if found.labelled and found.p_value is not None:
+        lines += [
+            "",
+            f"{found.labelled:,} labelled and predicted in both",
+            f"accuracy           {percent(found.first_accuracy):>8}   then {percent(found.second_accuracy)}",
+            f"fixed, broken      {found.fixed:>8,}   {found.broken:,}",
+            f"McNemar's test     {found.p_value:>8.4f}   the chance of such a difference between equals",
+        ]
+    if found.worst:
+        lines += ["", "worst:" if found.labelled else "most confident changes:"]
+        for one in found.worst:
+            sure = "" if one["confidence"] is None else f" ({one['confidence']:.3f})"
+            lines.append(f"  {one_line(one['path'])}: {_named(one['before'])} to {_named(one['after'])}{sure}")
+    return "\n".join(lines)
+
+
+def _named(prediction: str) -> str:
+    return prediction or "unreadable"
+
+
+def _change(row: dict[str, Any]) -> str:
+    return f"{_named(row['prediction_a'])} to {_named(row['prediction_b'])}"
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _read(name: str) -> pd.DataFrame:
+    if not name.endswith((".csv", ".jsonl", ".parquet")):
+        raise UserError(f"{name}: no results file; give a .csv, .jsonl or .parquet that classify wrote")
+    try:
+        # Opened here: pandas would take a name for an address.
+        with open(name, "rb") as stream:
+            if name.endswith(".parquet"):
+                table = pd.read_parquet(stream)
+            elif name.endswith(".jsonl"):
+                table = pd.read_json(stream, lines=True, dtype={"path": str})
+            else:
+                options: dict[str, Any] = {"na_values": {"confidence": [""]}, "dtype": {"path": str}}
+                table = pd.read_csv(stream, keep_default_na=False, **options)
+    except OSError as error:
+        raise UserError(f"{name}: can't read the results ({os_reason(error)})") from None
+    except Exception:  # Each of the three readers raises its own.
+        raise UserError(f"{name}: damaged, or no results file that classify wrote") from None
+    if missing := sorted({"path", "prediction", "confidence", "label"} - set(table)):
+        raise UserError(f"{name}: no results file, for it has no column {', '.join(missing)}")
+    shares = [column for column in map(str, table) if column.startswith("p_")]
+    table = table[["path", "prediction", "confidence", "label", *shares]].astype(object)
+    for column in table:
+        if str(column).startswith("p_") or column == "confidence":
+            table[column] = pd.to_numeric(table[column], errors="coerce")
+        else:
+            table[column] = table[column].fillna("").astype(str)
+    if not table.path.is_unique:
+        raise UserError(f"{name}: holds a path twice; give the results of one run")
+    return table

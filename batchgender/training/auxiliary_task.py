@@ -1,0 +1,103 @@
+"""Numbers known of the training photos, ages for example, that the network learns beside the class."""
+
+import hashlib
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from batchgender.errors import UserError
+from batchgender.report.groups_csv import joined, read_groups
+from batchgender.training.data.sources import LabelledPhotos, Log
+
+# Marks on a number's scale: as many answers as the head has to choose from.
+_MARKS = 20
+# What is larger counts as not known: differences of such numbers are infinite.
+_LARGEST = 1e300
+
+
+class Auxiliary(nn.Module):
+    """A second head on the network's last hidden layer, for the time of the training (Caruana 1997, multitask).
+
+    It answers where on its scale each number lies. What it takes to tell ages apart serves to tell classes apart,
+    and a photo says more by both than by one bit. The network itself stays as it is: nothing of it is deployed.
+    """
+
+    def __init__(self, file: str, photos: LabelledPhotos, network: nn.Module, log: Log) -> None:
+        """Read the numbers of the photos; raises UserError where they are none, or no path is a photo's."""
+        super().__init__()
+        targets = _targets(file, photos, log)
+        self.file = file
+        self.targets = [torch.from_numpy(column) for column in targets]
+        digest = hashlib.sha256(b"".join(column.tobytes() for column in targets)).digest()
+        self.fingerprint = torch.tensor(list(digest), dtype=torch.uint8)
+        last = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+        if not last:
+            raise UserError("this network ends in no linear layer; choose another --arch, or leave out --also-learn")
+        self.head = nn.Linear(last[-1].in_features, sum(column.shape[1] for column in self.targets))
+        self._features = torch.empty(0)
+        last[-1].register_forward_pre_hook(self._keep)
+
+    def _keep(self, layer: nn.Module, inputs: tuple[Tensor]) -> None:
+        self._features = inputs[0]
+
+    def state(self) -> dict[str, Tensor]:
+        """What a resumed run needs of it."""
+        return {**self.head.state_dict(), "fingerprint": self.fingerprint}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from `state`; raises UserError where the numbers are not those that it was learnt from."""
+        if not torch.equal(state["fingerprint"], self.fingerprint):
+            raise UserError(f"{self.file}: its numbers have changed since this training was begun; start a new one")
+        self.head.load_state_dict({name: value for name, value in state.items() if name != "fingerprint"})
+
+    def loss(self, indices: list[int], blend: Tensor | None) -> Tensor:
+        """Mean cross entropy of the batch that the network has just seen; a photo without a number adds none.
+
+        `indices` are those of its photos, row i of `blend` [B, B] their shares in the picture i, where they are mixed.
+        """
+        answers = self.head(self._features.float())
+        total = answers.new_zeros(())
+        for column in self.targets:
+            own, answers = answers.split([column.shape[1], answers.shape[1] - column.shape[1]], 1)
+            shares = column[indices].to(own.device)
+            total = total + F.cross_entropy(own, shares if blend is None else blend @ shares)
+        return total
+
+
+def _targets(file: str, photos: LabelledPhotos, log: Log) -> list[NDArray[np.float32]]:
+    """For each column float32 [photos, marks]: a photo's number as shares of the two marks it lies between.
+
+    The marks lie closer where photos are many; the row of a photo without a number is zero.
+    """
+    table = joined(read_groups(file, "--also-learn"), lambda: photos.names, log)
+    none = ("",) * len(table.columns)
+    rows = [table.rows.get(name, none) for name in photos.names]
+    targets = []
+    for name, cells in zip(table.columns, zip(*rows, strict=True), strict=True):
+        try:
+            values = np.array([float(cell) if cell else np.nan for cell in cells])
+        except ValueError:
+            wrong = next(cell for cell in cells if cell and not _is_number(cell))
+            raise UserError(f"{file}: the column {name} holds {wrong!r}; --also-learn wants numbers") from None
+        known = np.abs(values) < _LARGEST  # No NaN is.
+        marks = np.unique(np.quantile(values[known], np.linspace(0, 1, _MARKS))) if known.any() else np.empty(0)
+        if len(marks) < 2:
+            raise UserError(f"{file}: the column {name} has no two different numbers; leave it out")
+        shares = np.zeros((len(values), len(marks)), np.float32)
+        for index in np.flatnonzero(known):
+            above = int(np.clip(np.searchsorted(marks, values[index]), 1, len(marks) - 1))
+            share = (values[index] - marks[above - 1]) / (marks[above] - marks[above - 1])
+            shares[index, above - 1 : above + 1] = 1 - share, share
+        targets.append(shares)
+    return targets
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

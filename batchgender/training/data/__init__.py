@@ -1,0 +1,1 @@
+"""Labelled photos to train and to measure on: sources, splits, batches."""

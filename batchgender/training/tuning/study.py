@@ -1,0 +1,163 @@
+"""A study on disk: what it was begun with, opened by one process at a time, gone on with after a stop."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import OptunaError
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import StaticPool
+
+from batchgender.errors import UserError
+from batchgender.training.data.sources import DEFAULT_SOURCE
+from batchgender.training.networks.alexnet import check_architecture
+from batchgender.training.recipe import Recipe, changed, find_recipe
+from batchgender.training.tuning.search_space import starting_point
+
+TUNES = Path("tunes")
+# Of the plan in the study and of the space: a study of another one can't go on.
+_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study searches around, on which photos, and how far; `photos` is their fingerprint."""
+
+    recipe: Recipe
+    source: str
+    out: Path
+    trials: int
+    photos: str = ""
+
+
+def new_plan(given: dict[str, Any], source: str | None, out: str | None, trials: int | None) -> Plan:
+    """A study of a recipe changed as `given`, in `out` or in the next free folder of tunes/."""
+    options = {"epochs": 10, **given}
+    recipe = changed(find_recipe(options.pop("recipe", "strong")), options)
+    check_architecture(recipe.architecture)
+    if not recipe.lr:
+        raise UserError(f"recipe {recipe.name}: an lr of 0 can't be tuned")
+    folder = Path(out) if out else _free_folder(recipe)
+    if (folder / "study.db").exists():
+        raise UserError(f"{folder}: a study is here already; go on with --resume or choose another --out")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder}: is not an empty folder; choose another --out")
+    return Plan(recipe, source or DEFAULT_SOURCE, folder, trials or 30)
+
+
+def _free_folder(recipe: Recipe) -> Path:
+    name, number = f"{recipe.architecture}-{recipe.name}", 1
+    while (folder := TUNES / (name if number == 1 else f"{name}-{number}")).exists():
+        number += 1
+    return folder
+
+
+def study_folder(out: str | None) -> Path:
+    """The folder of the study to go on with: `out`, or the newest in tunes/; raises UserError where there is none."""
+    if out:
+        if not Path(out, "study.db").is_file():
+            raise UserError(f"{out}: no study to resume here; start one without --resume")
+        return Path(out)
+    found = sorted(TUNES.glob("*/study.db"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise UserError(f"no study in {TUNES}/: nothing to resume; start with `batchgender tune`")
+    return found[-1].parent
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[optuna.Study]:
+    """The study in a folder, made where there is none; held for this process alone, as two would take each other's
+    running trials for dead ones. Raises UserError on what SQLite or Optuna has against the file, then or later.
+    """
+    database = folder / "study.db"
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(database, timeout=2)
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.executescript("BEGIN EXCLUSIVE; COMMIT")
+        return connection
+
+    storage = None
+    try:
+        try:
+            # Not by the path in an address, where ? and # mean something.
+            storage = RDBStorage("sqlite://", engine_kwargs={"creator": connect, "poolclass": StaticPool})
+            study = optuna.create_study(storage=storage, study_name="tune", direction="maximize", load_if_exists=True)
+            study.get_trials(deepcopy=False)
+        except (OptunaError, SQLAlchemyError):
+            raise
+        except Exception as error:  # What a damaged database holds can mean anything.
+            raise UserError(f"{database}: {_problem(error)}") from None
+        yield study
+    except (OptunaError, SQLAlchemyError) as error:
+        raise UserError(f"{database}: {_problem(error)}") from None
+    finally:
+        if storage:
+            storage.remove_session()
+            storage.engine.dispose()
+
+
+def _problem(error: BaseException) -> str:
+    """What is wrong with the database, by what the error came from."""
+    while error.__cause__:
+        error = error.__cause__
+    reason = str(error).splitlines()[0]
+    if "locked" in reason:
+        return "another process works on this study; wait for its end or choose another --out"
+    if isinstance(error, sqlite3.OperationalError) and "decode" not in reason:
+        return f"can't read or write the study ({reason}); what is in it is kept, go on with --resume"
+    return f"damaged, or no study of batchgender ({reason})"
+
+
+def begin(study: optuna.Study, plan: Plan, photos: str) -> None:
+    """Note in a new study what it is begun with, and have the recipe itself as its first trial."""
+    study.set_user_attr("trials", plan.trials)
+    study.enqueue_trial(starting_point(plan.recipe))
+    # Last: a study with a plan is whole.
+    settings = {"schema": _SCHEMA, "recipe": plan.recipe.as_dict(), "source": plan.source, "photos": photos}
+    study.set_user_attr("plan", settings)
+
+
+def resumed_plan(
+    study: optuna.Study, folder: Path, given: dict[str, Any], source: str | None, trials: int | None
+) -> Plan:
+    """The plan of a study; raises UserError where `given` says something else."""
+    database = folder / "study.db"
+    before = study.user_attrs.get("plan")
+    if not isinstance(before, dict):
+        raise UserError(f"{database}: no study of batchgender, or not begun; remove it or choose another --out")
+    if before.get("schema") != _SCHEMA:
+        raise UserError(f"{database}: begun by another version of batchgender; choose another --out")
+    try:
+        recipe = Recipe.from_dict(before["recipe"])
+        begun_on, photos, begun_for = before["source"], before["photos"], study.user_attrs["trials"]
+    except (KeyError, UserError) as error:
+        raise UserError(f"{database}: damaged, or begun by another version of batchgender ({error})") from None
+    options = dict(given)
+    name = options.pop("recipe", None)
+    other = [key for key, value in options.items() if getattr(recipe, key) != value]
+    settled = {key: getattr(recipe, key) for key in ("architecture", "epochs", "seed")}
+    if name and changed(find_recipe(name), settled) != recipe:
+        other.append("recipe")
+    if other:
+        names = ", ".join("--arch" if key == "architecture" else f"--{key}" for key in other)
+        raise UserError(f"{folder}: was begun with another {names}; leave it out or start a new study without --resume")
+    if trials:
+        study.set_user_attr("trials", trials)
+    return Plan(recipe, source or begun_on, folder, trials or begun_for, photos)
+
+
+def requeue(study: optuna.Study) -> None:
+    """Give up the trial that a stopped process left running, and have its parameters tried again, first."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+    last = study.get_trials(deepcopy=False)[-1]
+    # Stopped before it is waiting, this is done again; after, nothing is left to do.
+    if last.state == TrialState.FAIL:
+        study.enqueue_trial({**last.system_attrs.get("fixed_params", {}), **last.params})

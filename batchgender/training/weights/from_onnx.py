@@ -1,0 +1,134 @@
+"""Weights out of a model file of ours (ONNX), low rank or 8-bit ones too, for a training that goes on from it."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from batchgender.errors import UserError
+from batchgender.model.model_file import BIAS, KERNEL, METADATA_KEY, ZERO, ModelInfo
+from batchgender.model.onnx_summary import load_onnx
+from batchgender.training.recipe import Pixels, check_pixels
+
+Array = NDArray[np.float32]
+Arrays = dict[str, Array]
+
+
+def exported_state(file: str, architecture: str, network: nn.Module, pixels: Pixels | None = None) -> dict[str, Tensor]:
+    """The weights of an ONNX file as a state dict of `network`; raises UserError where it does not hold them.
+
+    So it does where they were trained on another mean and std than those of `pixels`.
+
+    Its batch normalisation was folded into the layers before it. Here it is the bias alone, which answers the same
+    in evaluation; `settle` makes it one that can be trained.
+    """
+    info, arrays = _read(file)
+    if info.architecture != architecture:
+        raise UserError(
+            f"{file}: a model of {info.architecture}, not of {architecture}; give --arch {info.architecture}"
+        )
+    if pixels:
+        check_pixels(file, (info.mean, info.std), pixels)
+    state: dict[str, Tensor] = {}
+    bias: Array | None = None
+    for name, layer in network.named_modules():
+        own = {key for key, _ in layer.named_parameters(recurse=False)}
+        if not own:
+            continue
+        found: dict[str, Array | None]
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            keys = ("weight", "bias", "running_mean", "running_var")
+            found = {key: arrays.get(f"network.{name}.{key}") for key in keys}
+            if found["running_mean"] is None:
+                zero = np.zeros(layer.num_features, np.float32)
+                shift, bias = zero if bias is None else bias, None
+                found = {"weight": zero + 1, "bias": shift, "running_mean": zero, "running_var": zero + 1 - layer.eps}
+        else:
+            stray = bias is not None  # It is no batch norm's.
+            weight, bias = _layer(f"network.{name}", arrays) if state else _first_layer(f"network.{name}", arrays, info)
+            found = {"weight": None if stray else weight}
+            if "bias" in own:
+                found["bias"], bias = bias, None
+        if any(value is None for value in found.values()):
+            raise UserError(f"{file}: has no weights for {name} of {architecture}; begin with a checkpoint of it")
+        state.update({f"{name}.{key}": torch.from_numpy(value) for key, value in found.items() if value is not None})
+    return state
+
+
+@torch.inference_mode()
+def settle(network: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Give batch normalisation the mean and variance of what it sees in normalised pixels, with the same answers.
+
+    In evaluation mode nothing changes. In training mode, where each batch is normalised by its own, little does.
+    """
+    norms = [layer for layer in network.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    seen: dict[nn.Module, list[Tensor]] = {layer: [] for layer in norms}
+
+    def look(layer: nn.Module, given: tuple[Tensor]) -> None:
+        values = given[0].float().transpose(0, 1).flatten(1)
+        seen[layer].append(torch.stack([values.mean(1), values.square().mean(1)]))
+
+    hooks = [layer.register_forward_pre_hook(look) for layer in norms]
+    network.eval()
+    for pixels in batches:
+        network(pixels)
+    for hook in hooks:
+        hook.remove()
+    for layer in norms:
+        if not seen[layer]:
+            continue  # No photo could be read, which the training says.
+        mean, square = torch.stack(seen[layer]).mean(0)
+        variance = square - mean.square()
+        assert layer.running_mean is not None and layer.running_var is not None
+        scale = layer.weight / torch.sqrt(layer.running_var + layer.eps)
+        layer.bias.add_((mean - layer.running_mean) * scale)
+        layer.weight.copy_(scale * torch.sqrt(variance + layer.eps))
+        layer.running_mean.copy_(mean)
+        layer.running_var.copy_(variance)
+
+
+def _layer(name: str, arrays: Arrays) -> tuple[Array | None, Array | None]:
+    """Weight and bias of a layer, whose file may hold it as two of low rank."""
+    if f"{name}.1.weight" in arrays and f"{name}.0.weight" in arrays:
+        return arrays[f"{name}.1.weight"] @ arrays[f"{name}.0.weight"], arrays.get(f"{name}.1.bias")
+    # The exporter's own folding gives a layer that had no bias one of this name.
+    return arrays.get(f"{name}.weight"), arrays.get(f"{name}.bias", arrays.get(f"{name}.weight_bias"))
+
+
+def _first_layer(name: str, arrays: Arrays, info: ModelInfo) -> tuple[Array | None, Array | None]:
+    """The layer that sees the pixels; an 8-bit file's takes bytes less one number (see `export.pixels`)."""
+    if not {KERNEL, BIAS, ZERO} <= arrays.keys():
+        return _layer(name, arrays)
+    mean, std = (255 * np.array(values, np.float32) for values in (info.mean, info.std))
+    weight = arrays[KERNEL] * std[:, None, None]
+    offset = (arrays[ZERO] - mean) / std
+    return weight, arrays[BIAS] - np.einsum("oihw,i->o", weight, offset)
+
+
+def _read(file: str) -> tuple[ModelInfo, Arrays]:
+    """What a file says of itself, and its constants by name, as float32."""
+    model = load_onnx(file)
+    text = next((entry.value for entry in model.metadata_props if entry.key == METADATA_KEY), None)
+    if text is None:
+        raise UserError(f"{file}: not from batchgender; begin with a state dict of the network (.pth)")
+    try:
+        return ModelInfo.from_json(text, file), _arrays(model.graph)
+    except (KeyError, TypeError, ValueError, onnx.checker.ValidationError):
+        raise UserError(f"{file}: its weights are damaged, or in other files; export the model again") from None
+
+
+def _arrays(graph: onnx.GraphProto) -> Arrays:
+    raw = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    arrays = {name: array.astype(np.float32) for name, array in raw.items() if array.dtype.kind in "fu"}
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] in raw:
+            whole, scale, zero = (raw[name].astype(np.float32) for name in node.input)
+            axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
+            shape = [-1 if at == axis else 1 for at in range(whole.ndim)] if scale.ndim else []
+            name = node.output[0].removesuffix("_DequantizeLinear_Output")
+            arrays[name] = (whole - zero.reshape(shape)) * scale.reshape(shape)
+    return arrays

@@ -1,0 +1,118 @@
+"""Two results files side by side: what changed, and whether for the better."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from conftest import one_line_error
+
+from batchgender.report.compare_results import compare, mcnemar
+
+Cli = Callable[..., Any]
+
+
+@pytest.fixture
+def results(cli: Cli, red_or_blue: Path, photos: Path, tmp_path: Path) -> Path:
+    """A real results file of 80 labelled photos, four of them wrong."""
+    out = tmp_path / "before.csv"
+    assert cli("classify", photos, "--model", red_or_blue, "--out", out).exit_code == 0
+    return out
+
+
+def changed(results: Path, rows: dict[str, str]) -> Path:
+    """The same results with other predictions for some photos."""
+    table = pd.read_csv(results, keep_default_na=False)
+    for path, prediction in rows.items():
+        table.loc[table.path == path, "prediction"] = prediction
+    table.to_csv(results.with_name("after.csv"), index=False)
+    return results.with_name("after.csv")
+
+
+def test_flips_are_counted_by_class_and_the_worst_are_named(cli: Cli, results: Path, tmp_path: Path) -> None:
+    # One of the four wrong ones mended, two of the right ones broken.
+    after = changed(results, {"female/00.jpg": "Female", "female/10.jpg": "Male", "male/11.png": "Unsure"})
+    result = cli("compare", results, after, "--json", tmp_path / "c.json")
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "c.json").read_text())
+    assert (found["photos"], found["flipped"], found["fixed"], found["broken"]) == (80, 3, 1, 2)
+    assert found["flips"] == {"Female to Male": 1, "Male to Female": 1, "Male to Unsure": 1}
+    assert found["first_accuracy"] == pytest.approx(76 / 80) and found["second_accuracy"] == pytest.approx(75 / 80)
+    assert {one["path"] for one in found["worst"]} == {"female/10.jpg", "male/11.png"}
+    assert "female/10.jpg: Female to Male" in result.stdout
+    assert cli("compare", results, after, "--max-flips", 3).exit_code == 0
+    assert "3 predictions changed, more than the 2" in one_line_error(cli("compare", results, after, "--max-flips", 2))
+
+
+def test_the_same_results_in_three_formats_differ_in_nothing(
+    cli: Cli, results: Path, red_or_blue: Path, photos: Path, tmp_path: Path
+) -> None:
+    for ending in ("jsonl", "parquet"):
+        out = tmp_path / f"other.{ending}"
+        assert cli("classify", photos, "--model", red_or_blue, "--out", out).exit_code == 0
+        found = compare(str(results), str(out))
+        assert (found.photos, found.flipped, found.only_first, found.only_second) == (80, 0, 0, 0)
+        assert found.largest_difference == 0 and found.p_value == 1
+
+
+def test_photos_in_one_file_alone_and_unreadable_ones_are_counted(
+    cli: Cli, results: Path, red_or_blue: Path, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "female" / "39.jpg").unlink()
+    (photos / "male" / "39.png").write_bytes(b"")
+    (photos / "male" / "40.jpg").write_bytes((photos / "male" / "38.png").read_bytes())
+    after = tmp_path / "after.csv"
+    assert cli("classify", photos, "--model", red_or_blue, "--out", after).exit_code == 0
+    found = compare(str(results), str(after))
+    assert (found.photos, found.only_first, found.only_second) == (79, 1, 1)
+    assert found.flips == {"Male to unreadable": 1} and found.labelled == 78
+    assert "Male to unreadable" in cli("compare", results, after).stdout
+
+
+def test_mcnemar_agrees_with_scipy() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    for fixed, broken in ((0, 0), (3, 1), (0, 9), (40, 62), (700, 810)):
+        expected = stats.binomtest(fixed, fixed + broken).pvalue if fixed + broken else 1
+        assert mcnemar(fixed, broken) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "No such file"),
+        (b"", "no results file"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "no results file"),
+        (b"a,b\r\n1,2\r\n", "no column confidence, label, path, prediction"),
+        (b"path,prediction,confidence,label\r\nx,Male,0.9,\r\nx,Male,0.9,\r\n", "a path twice"),
+        (b"path,prediction,confidence,label\r\nx,Male,0.9,\r\n", "has no photo of"),
+    ],
+)
+def test_what_is_no_results_file_is_one_line(content: bytes | None, said: str, cli: Cli, results: Path) -> None:
+    other = results.with_name("other.csv")
+    if content is not None:
+        other.write_bytes(content)
+    line = one_line_error(cli("compare", results, other))
+    assert said in line and "other.csv" in line
+
+
+def test_a_name_with_a_newline_stays_on_one_line(cli: Cli, results: Path) -> None:
+    table = pd.read_csv(results, keep_default_na=False)
+    table.loc[5, "path"] = "new\nline\x1b[2J.jpg"
+    table.to_csv(results, index=False)
+    after = changed(results, {"new\nline\x1b[2J.jpg": "Unsure"})
+    assert "  new\\nline\\x1b[2J.jpg: Female to Unsure" in cli("compare", results, after).stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", ["r.csv.gz", "r.txt", "http://localhost:9/r.csv", "none.csv", "r.parquet", "r.jsonl"])
+def test_what_is_no_results_file_is_said_in_a_line(
+    cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if not name.startswith(("http", "none")):
+        (tmp_path / name).write_bytes(b"\x1f\x8b damaged")
+    (tmp_path / "good.csv").write_text("path,prediction,confidence,label,confidence_a\na.jpg,Female,0.9,,1\n")
+    message = one_line_error(cli("compare", "good.csv", name))
+    assert name in message and ("no results file" in message or "can't read the results" in message)
+    assert cli("compare", "good.csv", "good.csv").exit_code == 0

@@ -1,0 +1,101 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from batchgender.errors import UserError
+from batchgender.report.groups_csv import joined, read_groups
+
+
+def groups_file(folder: Path, text: str | bytes) -> str:
+    path = folder / "groups.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return str(path)
+
+
+def joined_rows(folder: Path, paths: Sequence[str], photos: Sequence[str]) -> dict[str, str]:
+    """Which row each photo is joined with, by the row's own path as its group."""
+    file = groups_file(folder, "path,row\n" + "".join(f"{path},{path}\n" for path in paths))
+    return {photo: row for photo, (row,) in joined(read_groups(file), lambda: photos, lambda line: None).rows.items()}
+
+
+def test_columns_rows_and_empty_cells_are_read(tmp_path: Path) -> None:
+    text = '\ufeffpath, age band ,place\r\n"a, b.jpg",0-12,\r\nc.jpg, 13-60 ,"Rio\nde Janeiro"\r\n\r\n'
+    groups = read_groups(groups_file(tmp_path, text))
+    assert groups.columns == ["age band", "place"]
+    assert groups.rows == {"a, b.jpg": ("0-12", ""), "c.jpg": ("13-60", "Rio de Janeiro")}
+
+
+def test_a_path_may_stand_twice_with_the_same_groups(tmp_path: Path) -> None:
+    assert len(read_groups(groups_file(tmp_path, "path,age\na.jpg,1\na.jpg,1\n")).rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no column `path`"),
+        ("file,age\na.jpg,1\n", "no column `path`"),
+        ("path;age\na.jpg;1\n", "no column `path`"),
+        ("path\na.jpg\n", "no column beside `path`"),
+        ("path,age,age\na.jpg,1,2\n", "a column without a name or with that of another"),
+        (",path,age\n0,a.jpg,1\n", "a column without a name or with that of another"),
+        ("path,age\na.jpg,1\nb.jpg\n", "line 3 has 1 cells, the first line 2"),
+        ("path,age\na.jpg,1\na.jpg,2\n", "'a.jpg' stands twice with different groups"),
+        ("path,age\ncafé.jpg,1\n".encode("latin-1"), "not UTF-8"),
+        ("path,age\na.jpg," + "x" * 200_000, "damaged or no CSV"),
+    ],
+)
+def test_a_file_that_is_no_groups_file_is_said_in_one_line(tmp_path: Path, text: str | bytes, message: str) -> None:
+    with pytest.raises(UserError, match=message) as raised:
+        read_groups(groups_file(tmp_path, text))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_file_that_is_not_there_or_a_folder_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such file; check --groups"):
+        read_groups(str(tmp_path / "none.csv"))
+    with pytest.raises(UserError, match="Is a directory"):
+        read_groups(str(tmp_path))
+
+
+def test_paths_that_are_the_same_are_joined_and_the_other_photos_counted(tmp_path: Path) -> None:
+    said: list[str] = []
+    groups = read_groups(groups_file(tmp_path, "path,age\nf/1.jpg,1\nf/9.jpg,2\n1.jpg,3\n"))
+    rows = joined(groups, lambda: ["f/1.jpg", "f/2.jpg", "g/1.jpg"], said.append).rows
+    # Where one path is the same, no other is guessed: g/1.jpg is not 1.jpg.
+    assert rows["f/1.jpg"] == ("1",) and "g/1.jpg" not in rows
+    assert len(said) == 1 and "groups.csv: 2 of 3 photos have no row of their own in it" in said[0]
+
+
+def test_a_row_is_the_photos_whose_path_ends_as_it_does(tmp_path: Path) -> None:
+    rows = joined_rows(tmp_path, ["f/1.jpg", "m/1.jpg", "2.jpg"], ["train/f/1.jpg", "train/m/1.jpg", "train/f/2.jpg"])
+    assert rows == {"train/f/1.jpg": "f/1.jpg", "train/m/1.jpg": "m/1.jpg", "train/f/2.jpg": "2.jpg"}
+
+
+def test_a_row_with_more_folders_is_the_photos_that_its_path_ends_with(tmp_path: Path) -> None:
+    paths = ["/data/train/f/1.jpg", "./m/1.jpg", "z/f/11.jpg"]
+    assert joined_rows(tmp_path, paths, ["f/1.jpg", "m/1.jpg"]) == {
+        "f/1.jpg": "/data/train/f/1.jpg",
+        "m/1.jpg": "./m/1.jpg",
+    }
+
+
+def test_the_longest_ending_wins(tmp_path: Path) -> None:
+    assert joined_rows(tmp_path, ["1.jpg", "f/1.jpg"], ["train/f/1.jpg"]) == {"train/f/1.jpg": "f/1.jpg"}
+
+
+def test_an_ending_that_fits_twice_joins_neither(tmp_path: Path) -> None:
+    # Two rows for one photo, two photos for one row; the third of each is plain.
+    assert joined_rows(tmp_path, ["train/f/1.jpg", "test/f/1.jpg", "a/f/3.jpg"], ["f/1.jpg", "f/3.jpg"]) == {
+        "f/3.jpg": "a/f/3.jpg"
+    }
+    assert joined_rows(tmp_path, ["1.jpg", "2.jpg"], ["f/1.jpg", "m/1.jpg", "x/1.jpg", "m/2.jpg"]) == {
+        "m/2.jpg": "2.jpg"
+    }
+
+
+def test_a_name_is_not_joined_by_a_part_of_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none of its paths is that of one photo \('1.jpg' there, 'f/11.jpg' here\)"):
+        joined_rows(tmp_path, ["1.jpg"], ["f/11.jpg"])
+    with pytest.raises(UserError, match=r"no rows there, 'a.jpg' here"):
+        joined_rows(tmp_path, [], ["a.jpg"])

@@ -1,0 +1,146 @@
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from batchgender.errors import UserError
+from batchgender.model.thresholds import UNSURE
+from batchgender.results.results_file import ResultsFile, Row, make_row, read_csv
+
+CLASSES = ["Female", "Male"]
+ODD_PATHS = [
+    "plain.jpg",
+    "with space.jpg",
+    'comma,quote".jpg',
+    "'single'.jpg",
+    "new\nline.jpg",
+    "carriage\rreturn.jpg",
+    "both\r\n.jpg",
+    "emoji 😀.jpg",
+    "=1+1.jpg",
+    "caf\\xe9.jpg",
+    ' leading, "and" trailing ',
+]
+SETTINGS = {"model": "1"}
+
+
+def rows() -> list[Row]:
+    read = [make_row(path, (i / 20, 1 - i / 20), CLASSES, CLASSES[i % 2], {}) for i, path in enumerate(ODD_PATHS)]
+    return [*read, Row("broken.jpg", label="Male", error='empty "file", no picture')]
+
+
+def write(out: Path, what: list[Row]) -> None:
+    results = ResultsFile(str(out), CLASSES, SETTINGS)
+    results.write(what)
+    results.finish()
+
+
+def test_every_path_comes_back_as_it_was_through_csv(tmp_path: Path) -> None:
+    write(tmp_path / "r.csv", rows())
+    assert list(read_csv(str(tmp_path / "r.csv"))) == rows()
+    with open(tmp_path / "r.csv", encoding="utf-8", newline="") as stream:
+        assert [line["path"] for line in csv.DictReader(stream)] == [row.path for row in rows()]
+    assert list(pd.read_csv(tmp_path / "r.csv", keep_default_na=False)["path"]) == [row.path for row in rows()]
+
+
+def test_csv_has_the_columns_of_the_contract_and_crlf(tmp_path: Path) -> None:
+    write(tmp_path / "r.csv", rows()[:1])
+    header, line, rest = (tmp_path / "r.csv").read_bytes().split(b"\r\n")
+    assert header == b"path,prediction,confidence,p_female,p_male,label,error"
+    assert line == b"plain.jpg,Male,1.000000,0.000000,1.000000,Female,"
+    assert rest == b""
+
+
+def test_json_lines_and_parquet_hold_the_same_rows(tmp_path: Path) -> None:
+    for name in ("r.csv", "r.jsonl", "r.parquet"):
+        write(tmp_path / name, rows())
+    numbers = ("confidence", "p_female", "p_male")
+    table = pd.read_csv(tmp_path / "r.csv", keep_default_na=False, na_values={name: [""] for name in numbers})
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "r.parquet"), table)
+    lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text("utf-8").splitlines()]
+    assert [line["path"] for line in lines] == list(table["path"])
+    assert lines[-1]["confidence"] is None and lines[0]["p_male"] == 1.0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["r.csv", "r.jsonl", "r.parquet"]
+
+
+def test_a_prediction_below_the_threshold_of_its_class_is_unsure() -> None:
+    thresholds = {"Female": 0.5, "Male": 0.6}
+    assert make_row("a", (0.41, 0.59), CLASSES, "", thresholds).prediction == UNSURE
+    assert make_row("a", (0.4, 0.6), CLASSES, "", thresholds).prediction == "Male"
+    assert make_row("a", (0.4, 0.6), CLASSES, "", thresholds).confidence == 0.6
+
+
+def test_an_unfinished_run_is_refused_and_kept(tmp_path: Path) -> None:
+    out = tmp_path / "r.csv"
+    first = ResultsFile(str(out), CLASSES, SETTINGS)
+    first.write(rows()[:3])
+    first.close()
+    with pytest.raises(UserError, match="unfinished run; go on with --resume or start again with --overwrite"):
+        ResultsFile(str(out), CLASSES, SETTINGS)
+    assert list(read_csv(f"{out}.part")) == rows()[:3]
+    assert not out.exists()
+
+
+def test_finished_results_are_refused_and_kept(tmp_path: Path) -> None:
+    write(tmp_path / "r.csv", rows())
+    before = (tmp_path / "r.csv").read_bytes()
+    with pytest.raises(UserError, match="exists already"):
+        ResultsFile(str(tmp_path / "r.csv"), CLASSES, SETTINGS)
+    with pytest.raises(UserError, match="finished, nothing to resume"):
+        ResultsFile(str(tmp_path / "r.csv"), CLASSES, SETTINGS, resume=True)
+    assert (tmp_path / "r.csv").read_bytes() == before
+
+
+def resumed(out: Path, what: list[Row]) -> None:
+    results = ResultsFile(str(out), CLASSES, SETTINGS, resume=True)
+    paths: Iterator[str] = iter([row.path for row in what])
+    kept = list(results.done(paths))
+    assert kept == what[: len(kept)]
+    left = list(paths)
+    assert len(kept) + len(left) == len(what)
+    results.write([row for row in what if row.path in left])
+    results.finish()
+
+
+def test_wherever_a_run_is_cut_resuming_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.csv"
+    write(whole, rows())
+    data = whole.read_bytes()
+    for size in range(len(data) + 1):
+        out = tmp_path / "r.csv"
+        ResultsFile(str(out), CLASSES, SETTINGS).close()
+        Path(f"{out}.part").write_bytes(data[:size])
+        resumed(out, rows())
+        assert out.read_bytes() == data, f"cut at byte {size}"
+        out.unlink()
+
+
+def test_resuming_under_another_model_or_with_other_photos_is_refused(tmp_path: Path) -> None:
+    out = str(tmp_path / "r.csv")
+    first = ResultsFile(out, CLASSES, SETTINGS)
+    first.write(rows()[:3])
+    first.close()
+    with pytest.raises(UserError, match="was begun with another model"):
+        ResultsFile(out, CLASSES, {"model": "2"}, resume=True)
+    with pytest.raises(UserError, match="the photos have changed"):
+        list(ResultsFile(out, CLASSES, SETTINGS, resume=True).done(iter(["plain.jpg", "new.jpg", "new2.jpg"])))
+    # Refused, not spoilt: with the photos as they were it goes on.
+    again = list(ResultsFile(out, CLASSES, SETTINGS, resume=True).done(iter([row.path for row in rows()])))
+    assert again == rows()[:3]
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("nowhere/r.csv", "nowhere: no such folder"),
+        ("r.txt", "unknown format; end the name in .csv, .jsonl, .parquet"),
+        ("folder.csv", "is a folder"),
+    ],
+)
+def test_an_output_that_can_not_be_made_is_refused_at_once(tmp_path: Path, out: str, message: str) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(UserError, match=message):
+        ResultsFile(str(tmp_path / out), CLASSES, SETTINGS)
