@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 import batchgender
 from batchgender.classify.pipeline import BATCH, Classifier, load_classifier
 from batchgender.errors import UnreadablePhoto, UserError
+from batchgender.io import Notify
 from batchgender.model.session import installed
 from batchgender.photos.decode import read_bytes, to_size
 from batchgender.photos.finder import Photo, PhotoFinder
@@ -69,25 +70,23 @@ class Benchmark:
         return {"schema": 1, **asdict(self)}
 
 
-def bench(
-    photos: Sequence[str], models: Sequence[str | None], workers: int | None, say: Callable[[str], None]
-) -> Benchmark:
+def bench(photos: Sequence[str], models: Sequence[str | None], workers: int | None, notify: Notify) -> Benchmark:
     """Measure models (None is the default one) on photos, drawn ones where none are given.
 
     Raises UserError where the photos or a model can't be used; a provider that can't is said and left out.
     """
     with _found(photos) as (chosen, source):
-        classifiers = [load_classifier(model, workers=workers, say=say) for model in models]
+        classifiers = [load_classifier(model, workers=workers, notify=notify) for model in models]
         cores, size = classifiers[0].workers, classifiers[0].info.input_size
-        say(f"decoding {len(chosen):,} {source} on {cores} cores")
+        notify(f"decoding {len(chosen):,} {source} on {cores} cores")
         decoded = _rate(lambda: _decode_all(chosen, size), len(chosen), cores)
         measured: list[Measured] = []
         for classifier in classifiers:
             for provider in installed():
                 try:
-                    measured += _measure(classifier.on(provider), chosen, decoded, say)
+                    measured += _measure(classifier.on(provider), chosen, decoded, notify)
                 except UserError as error:
-                    say(f"left out: {error}")
+                    notify(f"left out: {error}")
         return Benchmark(_machine(cores), len(chosen), source, decoded, measured)
 
 
@@ -140,16 +139,14 @@ def _decode_all(photos: Sequence[Photo], size: int) -> None:
         to_size(read_bytes(photo.file), size)
 
 
-def _measure(
-    classifier: Classifier, photos: Sequence[Photo], decoded: float, say: Callable[[str], None]
-) -> Iterator[Measured]:
+def _measure(classifier: Classifier, photos: Sequence[Photo], decoded: float, notify: Notify) -> Iterator[Measured]:
     info, model = classifier.info, classifier.model
     images = np.stack(
         [to_size(read_bytes(p.file), info.input_size) for p in itertools.islice(itertools.cycle(photos), BATCH)]
     )
     name, provider = Path(model.file).name, model.session.provider
     for size in _BATCHES:
-        say(f"{name} on {provider}, batches of {size}")
+        notify(f"{name} on {provider}, batches of {size}")
         batch = images[:size]
 
         def infer(batch: NDArray[np.uint8] = batch) -> None:

@@ -1,7 +1,14 @@
-"""How many cores this process may use."""
+"""How many cores this process may use, and work that threads do ahead of the one who asks for it."""
 
 import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
 from pathlib import Path
+from typing import TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 
 def available_cores() -> int:
@@ -12,3 +19,23 @@ def available_cores() -> int:
         return max(1, min(cores, round(int(quota) / int(period))))
     except (OSError, ValueError):
         return cores  # No cgroup v2 here, or "max": no quota.
+
+
+def ordered_prefetch(
+    pool: Executor, work: Callable[[Task], Result], tasks: Iterable[Task], ahead: int
+) -> Iterator[Result]:
+    """Yield `work(task)` for each task, in order, computed on `pool` for up to `ahead` tasks before they are asked for.
+
+    Tasks are taken as they are needed. When the caller stops, those that have not begun are cancelled.
+    """
+    pending: deque[Future[Result]] = deque()
+    try:
+        for task in tasks:
+            pending.append(pool.submit(work, task))
+            if len(pending) > ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()

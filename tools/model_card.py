@@ -172,11 +172,11 @@ def write_card(model: str, report_file: str, out: str) -> None:
         report = json.loads(Path(report_file).read_text(encoding="utf-8"))
         Path(out).write_text(card(info, report, os.path.getsize(model)), encoding="utf-8")
     except OSError as error:
-        raise UserError(f"{error.filename}: {os_reason(error)}") from None
-    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{error.filename}: {os_reason(error)}") from error
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{report_file}: no report of `batchgender evaluate --report` on labelled photos of two classes"
-        ) from None
+        ) from error
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def write_groups(folder: str, out: str, ages: bool = False) -> int:
                 writer.writerow([photo.path, *([age_of(photo.path)] if ages else groups_of(photo.path))])
                 count += 1
     except OSError as error:
-        raise UserError(f"{out}: can't write the groups ({os_reason(error)})") from None
+        raise UserError(f"{out}: can't write the groups ({os_reason(error)})") from error
     return count
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice, repeat
 from threading import Lock, Semaphore
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchgender.errors import NoRoom, OutOfMemory, UnreadablePhoto
+from batchgender.io import Notify, silent
 from batchgender.model.execution_providers import place
 from batchgender.model.model_file import Model, ModelInfo, open_model
 from batchgender.model.self_check import replay
@@ -33,27 +34,21 @@ _BYTES_HELD = 8_000_000
 _Batch = list[tuple[Photo, bytes | UnreadablePhoto]]
 
 
-def _silent(line: str) -> None:
-    pass
-
-
 class Classifier:
     """A model that turns photos into rows. Made by `load_classifier`.
 
-    `workers` is the number of cores that decode and infer, `batch_size` of photos that are inferred together; `say`
+    `workers` is the number of cores that decode and infer, `batch_size` of photos that are inferred together; `notify`
     gets one line where the batch size must fall, for the memory is too small.
     """
 
-    def __init__(
-        self, model: Model, workers: int = 1, batch_size: int = BATCH, say: Callable[[str], None] = _silent
-    ) -> None:
+    def __init__(self, model: Model, workers: int = 1, batch_size: int = BATCH, notify: Notify = silent) -> None:
         self.model, self.workers, self.batch_size = model, workers, batch_size
-        self._say, self._lock = say, Lock()
+        self._notify, self._lock = notify, Lock()
 
     def on(self, provider: str) -> "Classifier":
         """The same classifier, computed by another provider; raises UserError as `providers.place` does."""
         return Classifier(
-            place(self.model, provider, self.workers, self._say), self.workers, self.batch_size, self._say
+            place(self.model, provider, self.workers, self._notify), self.workers, self.batch_size, self._notify
         )
 
     @property
@@ -65,15 +60,15 @@ class Classifier:
         self,
         *photos: str | os.PathLike[str],
         threshold: float | None = None,
-        warn: Callable[[str], None] = _silent,
+        notify: Notify = silent,
     ) -> Iterator[Row]:
         """Yield one row for each photo under these folders, files and patterns, in the order of their paths.
 
         Photos that can't be read are rows with an error. The prediction is `Unsure` where the confidence is
-        below `threshold` (0 to 1); with none given, the thresholds stored in the model decide. `warn` gets one
+        below `threshold` (0 to 1); with none given, the thresholds stored in the model decide. `notify` gets one
         line for each folder that can't be listed. Raises UserError where an input does not exist.
         """
-        return self.rows(PhotoFinder([os.fspath(p) for p in photos], warn), threshold)
+        return self.rows(PhotoFinder([os.fspath(p) for p in photos], notify), threshold)
 
     def thresholds(self, threshold: float | None = None) -> dict[str, float]:
         """The thresholds by class that `threshold` puts in force: those stored in the model where it is None."""
@@ -132,7 +127,7 @@ class Classifier:
             except UnreadablePhoto as error:
                 # Beside fewer photos there may be room.
                 if isinstance(error, NoRoom) and len(batch) > 1:
-                    raise OutOfMemory(str(error)) from None
+                    raise OutOfMemory(str(error)) from error
                 errors[index] = str(error)
         answers = iter(self.model.predict(np.stack(list(images.values())))) if images else iter(())
         labels = [label_of(photo.path, classes, photo.root) for photo, _ in batch]
@@ -150,7 +145,7 @@ class Classifier:
             # Another worker may have been here first.
             if self.batch_size == size:
                 self.batch_size = size // 2
-                self._say(f"the memory has no room for batches of {size} photos: {self.batch_size} from here on")
+                self._notify(f"the memory has no room for batches of {size} photos: {self.batch_size} from here on")
 
 
 def _read(photos: Sequence[Photo]) -> Iterator[_Batch]:
@@ -179,7 +174,7 @@ def load_classifier(
     provider: str = CPU,
     workers: int | None = None,
     batch_size: int = BATCH,
-    say: Callable[[str], None] = _silent,
+    notify: Notify = silent,
 ) -> Classifier:
     """Open a model file (where none is named `exports/batchgender.onnx`, else the packaged one) as a classifier.
 
@@ -190,4 +185,4 @@ def load_classifier(
     """
     opened = open_model(model, classes, mean, std)
     replay(opened)
-    return Classifier(opened, workers or available_cores(), batch_size, say).on(provider)
+    return Classifier(opened, workers or available_cores(), batch_size, notify).on(provider)

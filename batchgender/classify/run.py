@@ -1,7 +1,7 @@
 """One run of `classify`: photos in, results file and report out, resumable in between."""
 
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from batchgender.classify.pipeline import Classifier
 from batchgender.errors import UserError, os_reason
+from batchgender.io import Notify
 from batchgender.model.session import CPU
 from batchgender.photos.finder import PhotoFinder, printable
 from batchgender.report.counts import Report, check_report, write_report
@@ -39,7 +40,7 @@ def run(
     classifier: Classifier,
     inputs: Sequence[str],
     out: str | IO[str],
-    warn: Callable[[str], None],
+    notify: Notify,
     threshold: float | None = None,
     groups: GroupFile | None = None,
     report_file: str | None = None,
@@ -54,7 +55,7 @@ def run(
     `load_classifier`, but that "auto" does not look beyond the CPU for few photos. Raises
     UserError; what was written until then is kept in `OUT.part`.
     """
-    finder = PhotoFinder(inputs, warn)
+    finder = PhotoFinder(inputs, notify)
     info, thresholds = classifier.info, classifier.thresholds(threshold)
     if isinstance(out, str):
         report_file = report_file or str(Path(out).with_suffix(".report.json"))
@@ -66,9 +67,9 @@ def run(
         check_report(report_file)
     few = _count(finder, inputs) < _FEW
     classifier = classifier.on(CPU if provider == "auto" and few else provider)
-    warn(f"computed by {classifier.model.session.provider}, {_cores(classifier.workers)}")
+    notify(f"computed by {classifier.model.session.provider}, {_cores(classifier.workers)}")
     if groups:
-        groups = joined(groups, lambda: (photo.path for photo in finder), warn)
+        groups = joined(groups, lambda: (photo.path for photo in finder), notify)
     report = Report(info.classes, info.temperature, groups, info.bias)
     about = {
         "model": printable(classifier.model.file),
@@ -113,7 +114,7 @@ def _stream(rows: Iterator[Row], classes: Sequence[str], stream: IO[str]) -> Non
     except BrokenPipeError:
         raise  # The reader has enough (`| head`); Click ends the program quietly.
     except OSError as error:
-        raise UserError(f"can't write the rows ({os_reason(error)})") from None
+        raise UserError(f"can't write the rows ({os_reason(error)})") from error
 
 
 def _count(finder: PhotoFinder, inputs: Sequence[str]) -> int:

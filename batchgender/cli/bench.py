@@ -2,7 +2,7 @@
 
 import click
 
-from batchgender.cli.options import say, write_json
+from batchgender.cli.options import notify, write_json
 
 
 @click.command()
@@ -26,7 +26,7 @@ def bench(photos: tuple[str, ...], models: tuple[str, ...], workers: int | None,
     from batchgender.bench import as_text
     from batchgender.bench import bench as measure
 
-    found = measure(photos, models or (None,), workers, say)
+    found = measure(photos, models or (None,), workers, notify)
     click.echo(as_text(found))
     if json_file:
         write_json(json_file, found.as_dict())

@@ -2,7 +2,7 @@
 
 import click
 
-from batchgender.cli.options import no_nan, say
+from batchgender.cli.options import no_nan, notify
 
 
 @click.command()
@@ -34,5 +34,5 @@ def calibrate(checkpoint: str, data: str | None, split: str, target_accuracy: fl
     from batchgender.training.calibration import as_text
     from batchgender.training.calibration import calibrate as fit
 
-    click.echo(as_text(*fit(checkpoint, data, split, target_accuracy, equal_recall, say)))
-    say(f"written: {checkpoint}")
+    click.echo(as_text(*fit(checkpoint, data, split, target_accuracy, equal_recall, notify)))
+    notify(f"written: {checkpoint}")

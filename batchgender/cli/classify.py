@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from batchgender.cli.options import computing_options, foreign_options, reading_options, say, say_thresholds
+from batchgender.cli.options import computing_options, foreign_options, notify, reading_options, say_thresholds
 from batchgender.errors import UserError
 
 
@@ -76,14 +76,16 @@ def classify(
     if not streaming:
         check_output(out)
     table = read_groups(groups) if groups else None
-    classifier = load_classifier(model, classes, mean, std, workers=workers, batch_size=batch_size or BATCH, say=say)
-    say(f"model: {classifier.model.file}")
+    classifier = load_classifier(
+        model, classes, mean, std, workers=workers, batch_size=batch_size or BATCH, notify=notify
+    )
+    notify(f"model: {classifier.model.file}")
     say_thresholds(classifier.info.thresholds, threshold)
     finished = run(
         classifier,
         photos,
         sys.stdout if streaming else out,
-        say,
+        notify,
         threshold=threshold,
         groups=table,
         report_file=report_file,
@@ -95,14 +97,14 @@ def classify(
     if report.labelled:
         click.echo(f"{as_text(report.metrics())}\n\n{NOTE}", err=streaming)
     elif groups:
-        say(f"{groups}: no figures, for no photo's folder carries a label")
+        notify(f"{groups}: no figures, for no photo's folder carries a label")
     written = [name for name in (None if streaming else out, finished.report_file) if name]
     if written:
-        say(f"written: {', '.join(written)}")
+        notify(f"written: {', '.join(written)}")
     if finished.skipped:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(finished.skipped.items()))
-        say(f"left out as no photos: {kinds}")
+        notify(f"left out as no photos: {kinds}")
     if report.unreadable:
-        say(f"{report.unreadable:,} of {report.photos:,} photos could not be read: see the column error")
+        notify(f"{report.unreadable:,} of {report.photos:,} photos could not be read: see the column error")
     if strict and (report.unreadable or finished.unlistable):
         ctx.exit(3)

@@ -2,7 +2,7 @@
 
 import click
 
-from batchgender.cli.options import foreign_options, reading_options, say, say_thresholds
+from batchgender.cli.options import foreign_options, notify, reading_options, say_thresholds
 
 
 @click.command()
@@ -47,13 +47,13 @@ def evaluate(
     thresholds = in_force(info.thresholds, threshold, info.classes)
     say_thresholds(info.thresholds, threshold)
     source = data or DEFAULT_SOURCE
-    photos = load_split(source, split, say)
+    photos = load_split(source, split, notify)
     metrics = measure(
         predict,
         info.classes,
         photos,
         info.input_size,
-        say,
+        notify,
         thresholds=thresholds,
         temperature=info.temperature,
         bias=info.bias,
@@ -63,4 +63,4 @@ def evaluate(
     if report_file:
         about = {"model": model, "photos_from": [source], "split": split, "thresholds": thresholds}
         write_report(report_file, metrics, about)
-        say(f"written: {report_file}")
+        notify(f"written: {report_file}")

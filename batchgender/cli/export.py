@@ -2,7 +2,7 @@
 
 import click
 
-from batchgender.cli.options import say
+from batchgender.cli.options import notify
 
 
 def _rank(ctx: click.Context, param: click.Parameter, value: str | None) -> int | str | None:
@@ -76,17 +76,17 @@ def export(
     from batchgender.training.run_folders import newest
 
     chosen = checkpoint or str(newest("best.pt", "train first, or name a checkpoint"))
-    say(f"checkpoint: {chosen}")
+    notify(f"checkpoint: {chosen}")
     if compare:
         from batchgender.export.compare_sizes import as_text, compare_exports
 
-        click.echo(as_text(compare_exports(chosen, data, say, opset)))
+        click.echo(as_text(compare_exports(chosen, data, notify, opset)))
         return
     from batchgender.export.export_checkpoint import Options
     from batchgender.export.export_checkpoint import export as write
     from batchgender.training.checkpoint import LICENSE
 
     if "torchscript" in formats:
-        say("TorchScript is deprecated in PyTorch; --format pt2 is its successor")
+        notify("TorchScript is deprecated in PyTorch; --format pt2 is its successor")
     options = Options(rank, quantize, flip, terms or LICENSE, opset, max_flips)
-    write(chosen, formats, out, data, say, options)
+    write(chosen, formats, out, data, notify, options)

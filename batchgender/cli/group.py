@@ -33,14 +33,14 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except UserError as error:
-            raise click.ClickException(str(error).replace("\n", "\\n")) from None
-        except MemoryError:
-            raise click.ClickException("not enough memory; close other programs, or try --workers 1") from None
+            raise click.ClickException(str(error).replace("\n", "\\n")) from error
+        except MemoryError as error:
+            raise click.ClickException("not enough memory; close other programs, or try --workers 1") from error
         except OSError as error:
             # Of an open stream, which has no name: stdout on a disk that is full. Named files are answered elsewhere.
             if error.filename is not None or isinstance(error, BrokenPipeError):
                 raise
-            raise click.ClickException(f"can't write to stdout ({os_reason(error)}); files are written") from None
+            raise click.ClickException(f"can't write to stdout ({os_reason(error)}); files are written") from error
         except KeyboardInterrupt:
             click.echo(f"interrupted{_GO_ON.get(ctx.invoked_subcommand or '', '')}", err=True)
             ctx.exit(130)

@@ -10,7 +10,7 @@ import click
 from batchgender.errors import UserError, os_reason
 
 
-def say(line: str) -> None:
+def notify(line: str) -> None:
     """Print a notice to stderr, above a progress bar where there is one."""
     from tqdm import tqdm
 
@@ -101,7 +101,7 @@ def say_thresholds(stored: dict[str, float], given: float | None) -> None:
     if stored and given is None:
         from batchgender.model.thresholds import described
 
-        say(f"thresholds: {described(stored)}, stored in the model (--threshold 0: none)")
+        notify(f"thresholds: {described(stored)}, stored in the model (--threshold 0: none)")
 
 
 def write_json(file: str, figures: dict[str, Any]) -> None:
@@ -110,5 +110,5 @@ def write_json(file: str, figures: dict[str, Any]) -> None:
         with open(file, "w", encoding="utf-8") as stream:
             json.dump(figures, stream, indent=2, ensure_ascii=False)
     except OSError as error:
-        raise UserError(f"{file}: can't write ({os_reason(error)})") from None
-    say(f"written: {file}")
+        raise UserError(f"{file}: can't write ({os_reason(error)})") from error
+    notify(f"written: {file}")

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from batchgender.cli.options import say
+from batchgender.cli.options import notify
 
 
 @click.command()
@@ -77,6 +77,6 @@ def train(
     options["teacher"] = [str(PACKAGED_MODEL) if file == "packaged" else file for file in options["teacher"]]
     given = {key: value for key, value in options.items() if value not in (None, [])}
     run = (resumed_run if resume else new_run)(given, data, out)
-    report = start(run.recipe, run.source, run.out, device, say, resume, tensorboard)
+    report = start(run.recipe, run.source, run.out, device, notify, resume, tensorboard)
     click.echo(f"\ntest split, {run.out / 'best.pt'}: {as_text(report.metrics())}\n\n{NOTE}")
-    say(f"written: {run.out}/best.pt, last.pt, history.csv; the picture: {run.out / 'history.png'}")
+    notify(f"written: {run.out}/best.pt, last.pt, history.csv; the picture: {run.out / 'history.png'}")

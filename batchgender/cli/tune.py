@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from batchgender.cli.options import say
+from batchgender.cli.options import notify
 
 
 @click.command()
@@ -31,10 +31,10 @@ def tune(data: str | None, out: str | None, trials: int | None, device: str, res
     from batchgender.training.tuning.search import tune as search
 
     given = {key: value for key, value in options.items() if value is not None}
-    found, interrupted = search(given, data, out, trials, device, say, resume)
+    found, interrupted = search(given, data, out, trials, device, notify, resume)
     click.echo(found.table())
     files = ("best.toml", "trials.csv", "tune.png") if found.best else ("trials.csv", "tune.png")
     if found.trials:
-        say(f"written: {', '.join(str(found.plan.out / name) for name in files)}")
+        notify(f"written: {', '.join(str(found.plan.out / name) for name in files)}")
     if interrupted:
         raise KeyboardInterrupt

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchgender.errors import UserError
-from batchgender.training.data.sources import Batches, LabelledPhotos, Log
+from batchgender.io import Notify
+from batchgender.training.data.sources import Batches, LabelledPhotos
 from batchgender.training.evaluation import Predict, check_classes
 
 # Points of accuracy that an export may lose.
@@ -66,9 +67,11 @@ class Judge:
     Raises UserError where the photos have a class that the model has not, or none can be read.
     """
 
-    def __init__(self, original: Predict, classes: Sequence[str], photos: LabelledPhotos, size: int, log: Log) -> None:
+    def __init__(
+        self, original: Predict, classes: Sequence[str], photos: LabelledPhotos, size: int, notify: Notify
+    ) -> None:
         check_classes(photos, classes)
-        self._batches, self._order = Batches(photos, size, _BATCH, log), range(len(photos))
+        self._batches, self._order = Batches(photos, size, _BATCH, notify), range(len(photos))
         index = np.array([classes.index(name) for name in photos.classes])
         self._original, labels = self._answers(original)
         self._truth = index[labels]

@@ -17,9 +17,8 @@ from batchgender.export.load_any_model import open_any
 from batchgender.export.low_rank import folded
 from batchgender.export.quantization.float16 import float16_format
 from batchgender.export.quantization.int8 import int8_format
-from batchgender.io import percent
+from batchgender.io import Notify, percent
 from batchgender.training import checkpoint as checkpoints
-from batchgender.training.data.sources import Log
 from batchgender.training.evaluation import Predict
 
 _BATCH, _CALLS = 32, 5
@@ -43,14 +42,14 @@ class Variant:
         return {**asdict(self), "kept": self.kept.as_dict() if self.kept else None}
 
 
-def compare_exports(checkpoint_file: str, data: str | None, log: Log, opset: int = OPSET) -> list[Variant]:
+def compare_exports(checkpoint_file: str, data: str | None, notify: Notify, opset: int = OPSET) -> list[Variant]:
     """Export a checkpoint to ONNX in each precision, whole and of low rank, and measure each; keeps no file.
 
     Raises UserError where the checkpoint, or its photos, can't be read.
     """
     checkpoint = checkpoints.load(checkpoint_file)
     module, info = checkpoint.deployed(), checkpoint.info()
-    images, judge = labelled(checkpoint, module, data, log)
+    images, judge = labelled(checkpoint, module, data, notify)
     module.network = folded(module.network)
     forms = {
         "": FORMATS["onnx"],
@@ -67,7 +66,7 @@ def compare_exports(checkpoint_file: str, data: str | None, log: Log, opset: int
     for rank in ("", "--compress auto"):
         for precision, form in forms.items():
             options = f"{rank} {precision}".strip()
-            log(f"measuring {options or 'float32'}")
+            notify(f"measuring {options or 'float32'}")
             if rank not in ways:
                 found.append(Variant(options, refused=refused))
                 continue

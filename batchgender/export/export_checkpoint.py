@@ -16,11 +16,12 @@ from batchgender.export.low_rank import folded
 from batchgender.export.quantization.float16 import float16_format
 from batchgender.export.quantization.int8 import int8_format
 from batchgender.export.verification import VerifyPhotos, largest_difference, verify_photos
+from batchgender.io import Notify
 from batchgender.model.self_check import golden_pictures, with_golden
 from batchgender.photos.resize import resize
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.checkpoint import LICENSE, Checkpoint
-from batchgender.training.data.sources import Log, load_split
+from batchgender.training.data.sources import load_split
 from batchgender.training.evaluation import Predict, predictor
 from batchgender.training.networks.alexnet import Deployed
 
@@ -47,7 +48,12 @@ class Options:
 
 
 def export(
-    checkpoint_file: str, formats: Sequence[str], out: str, data: str | None, log: Log, options: Options = Options()
+    checkpoint_file: str,
+    formats: Sequence[str],
+    out: str,
+    data: str | None,
+    notify: Notify,
+    options: Options = Options(),
 ) -> list[Path]:
     """Export a checkpoint to `out`, a folder, or a file where there is one format; return what was written.
 
@@ -63,17 +69,17 @@ def export(
     module, info = checkpoint.deployed(), checkpoint.info()
     # Before the layers are made smaller: what they were is what counts.
     gated = data or options.most_flips is not None
-    gate = _gate(checkpoint, module, data, options.most_flips, log) if gated else None
+    gate = _gate(checkpoint, module, data, options.most_flips, notify) if gated else None
     forms = {**FORMATS, "onnx": replace(FORMATS["onnx"], write=partial(write_onnx, opset=options.opset))}
     if options.rank or options.precision:
-        images, judge = labelled(checkpoint, module, data, log)
+        images, judge = labelled(checkpoint, module, data, notify)
         module.network = folded(module.network)
         if options.rank:
-            module, info = smaller(module, info, options.rank, images, judge, log)
+            module, info = smaller(module, info, options.rank, images, judge, notify)
         if options.precision == "int8":
-            forms["onnx"] = int8_format(images, judge, log, options.opset)
+            forms["onnx"] = int8_format(images, judge, notify, options.opset)
         elif options.precision == "float16":
-            forms["onnx"] = float16_format(judge, log, options.opset)
+            forms["onnx"] = float16_format(judge, notify, options.opset)
     predict = predictor(module)
     info = with_golden(info, predict, golden_pictures(predict))
     # A Hub id is not asked again: an export must work without a network.
@@ -97,11 +103,11 @@ def export(
                 os.replace(part.with_suffix(suffix), path.with_suffix(suffix))
             os.replace(part, path)
         except OSError as error:
-            raise UserError(f"{path}: can't write ({os_reason(error)})") from None
+            raise UserError(f"{path}: can't write ({os_reason(error)})") from error
         finally:
             for suffix in (form.suffix, *form.beside):
                 part.with_suffix(suffix).unlink(missing_ok=True)
-        log(f"{path}  {_megabytes(path)}  {said}")
+        notify(f"{path}  {_megabytes(path)}  {said}")
     return list(targets.values())
 
 
@@ -130,17 +136,17 @@ def _check_writable(files: Iterable[Path]) -> None:
             raise UserError(f"{there}: can't write in it; choose another --out")
 
 
-def _gate(checkpoint: Checkpoint, module: Deployed, data: str | None, most_flips: int | None, log: Log) -> Gate:
+def _gate(checkpoint: Checkpoint, module: Deployed, data: str | None, most_flips: int | None, notify: Notify) -> Gate:
     source = data or checkpoint.source
     try:
-        photos = load_split(source, "test", log)
-    except UserError:
+        photos = load_split(source, "test", notify)
+    except UserError as error:
         if data:
             raise
         raise UserError(
             f"{source}: the test photos can't be loaded; --max-flips needs labelled ones: give --data"
-        ) from None
-    return Gate(predictor(module), checkpoint.classes, photos, checkpoint.recipe.input_size, most_flips, log)
+        ) from error
+    return Gate(predictor(module), checkpoint.classes, photos, checkpoint.recipe.input_size, most_flips, notify)
 
 
 def _megabytes(path: Path) -> str:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from batchgender.errors import UserError
-from batchgender.training.data.sources import Batches, LabelledPhotos, Log
+from batchgender.io import Notify
+from batchgender.training.data.sources import Batches, LabelledPhotos
 from batchgender.training.evaluation import Predict, check_classes
 
 _BATCH = 32
@@ -33,11 +34,21 @@ class Gate:
     """
 
     def __init__(
-        self, original: Predict, classes: Sequence[str], photos: LabelledPhotos, size: int, most: int | None, log: Log
+        self,
+        original: Predict,
+        classes: Sequence[str],
+        photos: LabelledPhotos,
+        size: int,
+        most: int | None,
+        notify: Notify,
     ) -> None:
         check_classes(photos, classes)
-        self._classes, self._most, self._log = list(classes), most, log
-        self._names, self._batches, self._order = photos.names, Batches(photos, size, _BATCH, log), range(len(photos))
+        self._classes, self._most, self._notify = list(classes), most, notify
+        self._names, self._batches, self._order = (
+            photos.names,
+            Batches(photos, size, _BATCH, notify),
+            range(len(photos)),
+        )
         self._original, self._read = self._answers(original, "PyTorch")
         if not len(self._read):
             raise UserError("none of the photos to compare labels on can be read; choose another --data")
@@ -58,9 +69,9 @@ class Gate:
         flips.sort(key=lambda flip: -flip.margin)
         kinds = Counter(f"{flip.before} to {flip.after}" for flip in flips)
         said = "".join(f", {kind} {count:,}" for kind, count in kinds.most_common())
-        self._log(f"{file}: {len(flips):,} of {len(found):,} photos change class{said}")
+        self._notify(f"{file}: {len(flips):,} of {len(found):,} photos change class{said}")
         for flip in flips[:_SHOWN]:
-            self._log(f"  {flip.name}: {flip.before} to {flip.after}, PyTorch's margin {flip.margin:.3f}")
+            self._notify(f"  {flip.name}: {flip.before} to {flip.after}, PyTorch's margin {flip.margin:.3f}")
         if self._most is not None and len(flips) > self._most:
             raise UserError(
                 f"{file}: {len(flips):,} photos change class, more than the {self._most:,} of --max-flips; not kept"

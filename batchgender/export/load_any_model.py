@@ -48,20 +48,20 @@ def open_any(
             warnings.simplefilter("ignore")  # TorchScript's deprecation is said once, by `export`.
             module = torch.export.load(file).module() if file.endswith(".pt2") else torch.jit.load(file, "cpu")
     except Exception as error:  # Damaged archives raise whatever the loader meets.
-        raise UserError(f"{file}: damaged or cut short ({str(error).splitlines()[0]})") from None
+        raise UserError(f"{file}: damaged or cut short ({str(error).splitlines()[0]})") from error
     return predictor(module), info
 
 
 def _tflite(file: str, info: ModelInfo) -> tuple[Predict, ModelInfo]:
     try:
         from ai_edge_litert.interpreter import Interpreter
-    except ImportError:
-        raise UserError(f"{file}: a LiteRT file needs the extra batchgender[tflite]") from None
+    except ImportError as error:
+        raise UserError(f"{file}: a LiteRT file needs the extra batchgender[tflite]") from error
     try:
         interpreter = Interpreter(file)
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
-        raise UserError(f"{file}: damaged or cut short ({first_line(error)})") from None
+        raise UserError(f"{file}: damaged or cut short ({first_line(error)})") from error
     (given,), first = interpreter.get_input_details(), interpreter.get_output_details()[0]
 
     def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -79,13 +79,13 @@ def _tflite(file: str, info: ModelInfo) -> tuple[Predict, ModelInfo]:
 def _openvino(file: str) -> tuple[Predict, ModelInfo]:
     try:
         import openvino
-    except ImportError:
-        raise UserError(f"{file}: an OpenVINO file needs the extra batchgender[openvino]") from None
+    except ImportError as error:
+        raise UserError(f"{file}: an OpenVINO file needs the extra batchgender[openvino]") from error
     core = openvino.Core()
     try:
         model = core.read_model(file)
         info = ModelInfo.from_json(model.get_rt_info([METADATA_KEY]).value, file)
     except RuntimeError as error:
-        raise UserError(f"{file}: damaged, or no OpenVINO file from batchgender ({first_line(error)})") from None
+        raise UserError(f"{file}: damaged, or no OpenVINO file from batchgender ({first_line(error)})") from error
     compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda images: np.array(compiled(images)["probabilities"]), info

@@ -20,7 +20,7 @@ from torch.fx.experimental.optimization import fuse
 
 from batchgender.errors import UserError
 from batchgender.export.agreement import Judge, Kept
-from batchgender.training.data.sources import Log
+from batchgender.io import Notify
 from batchgender.training.evaluation import predictor
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -82,7 +82,9 @@ def compress(module: Module, found: dict[str, Response], rank: int) -> Module:
     return copy.deepcopy(module, small)
 
 
-def smallest(module: Module, batches: Iterable[NDArray[np.uint8]], judge: Judge, log: Log) -> tuple[Module, int, Kept]:
+def smallest(
+    module: Module, batches: Iterable[NDArray[np.uint8]], judge: Judge, notify: Notify
+) -> tuple[Module, int, Kept]:
     """Compress by the first rank of 16, 32, 64, ... that keeps validation accuracy and probabilities; say each try.
 
     Raises UserError where no rank does.
@@ -93,7 +95,7 @@ def smallest(module: Module, batches: Iterable[NDArray[np.uint8]], judge: Judge,
     while rank < limit and any(_saves(layer, rank) for layer in module.modules()):
         small = compress(module, found, rank)
         kept = judge.compare(predictor(small))
-        log(f"rank {rank}: {kept}")
+        notify(f"rank {rank}: {kept}")
         if kept.fall <= _FALL and kept.mean_difference <= _MEAN:
             return small, rank, kept
         rank *= 2

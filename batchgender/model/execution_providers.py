@@ -1,12 +1,12 @@
 """Which provider computes: those installed are tried, held against the CPU, and the fastest that agrees is taken."""
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchgender.errors import UserError
+from batchgender.io import Notify
 from batchgender.model.model_file import Model
 from batchgender.model.session import CPU, installed, move
 from batchgender.photos.generated import generated_pictures
@@ -21,7 +21,7 @@ _TOLERANCE, _TOLERANCE_INT8 = 0.02, 0.06
 _PICTURES = 8
 
 
-def place(model: Model, provider: str, workers: int, say: Callable[[str], None]) -> Model:
+def place(model: Model, provider: str, workers: int, notify: Notify) -> Model:
     """The model on `provider`; on the fastest of those installed where it is "auto", the CPU among them.
 
     A provider is held against the CPU's probabilities on generated pictures. Raises UserError where the one that is
@@ -41,7 +41,7 @@ def place(model: Model, provider: str, workers: int, say: Callable[[str], None])
         try:
             other = _moved(model, name, workers, pictures, expected)
         except UserError as error:
-            say(f"left out: {error}")
+            notify(f"left out: {error}")
             continue
         if (taken := _seconds(other, name, workers, pictures)) < seconds:
             best, seconds = other, taken

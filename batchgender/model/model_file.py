@@ -79,8 +79,8 @@ class ModelInfo:
             if not info._sound():
                 raise ValueError
             return info
-        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
-            raise UserError(f"{file}: its batchgender metadata is damaged; export the model again") from None
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            raise UserError(f"{file}: its batchgender metadata is damaged; export the model again") from error
 
     def _sound(self) -> bool:
         """Whether all that a program goes by is of its type and range; raises TypeError where a part has none."""

@@ -21,9 +21,9 @@ def load_onnx(file: str) -> onnx.ModelProto:
     try:
         return onnx.load(file, load_external_data=False)
     except OSError as error:
-        raise UserError(f"{file}: can't read the model ({os_reason(error)})") from None
-    except Exception:  # Protobuf's own.
-        raise UserError(f"{file}: damaged, cut short, or no ONNX model") from None
+        raise UserError(f"{file}: can't read the model ({os_reason(error)})") from error
+    except Exception as error:  # Protobuf's own.
+        raise UserError(f"{file}: damaged, cut short, or no ONNX model") from error
 
 
 def onnx_facts(file: str, side: int) -> dict[str, Any]:

@@ -67,8 +67,8 @@ def replay(model: Model) -> float | None:
             largest = max(largest, float(np.nan_to_num(np.abs(found - expected), nan=1.0).max()))
     except UserError:
         raise
-    except Exception:  # Base64, PNG and shapes each fail their own way.
-        raise UserError(f"{model.file}: the pictures that it checks itself by are damaged; export it again") from None
+    except Exception as error:  # Base64, PNG and shapes each fail their own way.
+        raise UserError(f"{model.file}: the pictures that it checks itself by are damaged; export it again") from error
     if not largest <= model.info.golden_tolerance:
         raise UserError(
             f"{model.file}: gives other answers than it says it should to the pictures in it ({largest:.3f} apart in"

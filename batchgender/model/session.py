@@ -62,20 +62,20 @@ def open_session(file: str) -> Session:
         with open(file, "rb") as stream:
             if not stream.read(1):
                 raise UserError(f"{file}: an empty file, no model")
-    except FileNotFoundError:
-        raise UserError(f"{file}: no such model file; check --model, or make one with `batchgender export`") from None
+    except FileNotFoundError as error:
+        raise UserError(f"{file}: no such model file; check --model, or make one with `batchgender export`") from error
     except OSError as error:
-        raise UserError(f"{file}: can't read the model ({os_reason(error)})") from None
+        raise UserError(f"{file}: can't read the model ({os_reason(error)})") from error
     try:
         session = _onnxruntime(file, CPU)
     except Exception as error:  # onnxruntime's exceptions have no common base.
         if "External data path does not exist" in str(error):
             raise UserError(
                 f"{file}: its weights are in another file, which is not beside it; keep the two together"
-            ) from None
+            ) from error
         raise UserError(
             f"{file}: damaged, cut short, or no ONNX model that onnxruntime can run ({first_line(error)})"
-        ) from None
+        ) from error
     if not session.inputs:
         raise UserError(f"{file}: no image classifier: it has no input")
     return session
@@ -96,7 +96,7 @@ def move(session: Session, file: str, provider: str, workers: int, size: int | N
             return _openvino(session, file, workers, size)
         moved = _onnxruntime(file, provider)
     except Exception as error:  # Neither runtime's exceptions have a common base.
-        raise UserError(f"{file}: provider {provider} can't run it ({first_line(error)})") from None
+        raise UserError(f"{file}: provider {provider} can't run it ({first_line(error)})") from error
     if _ONNXRUNTIME[provider] not in moved.provider:
         raise UserError(f"provider {provider} is installed but does not start; check its drivers")
     return moved
@@ -116,7 +116,7 @@ def _onnxruntime(file: str, provider: str) -> Session:
         try:
             return session.run(outputs, feeds)
         except Exception as error:
-            raise _failure(file, error) from None
+            raise _failure(file, error) from error
 
     return Session(session.get_inputs(), session.get_outputs(), metadata, label, run)
 
@@ -137,7 +137,7 @@ def _openvino(session: Session, file: str, workers: int, size: int | None) -> Se
         try:
             found = compiled.create_infer_request().infer(feeds)
         except Exception as error:
-            raise _failure(file, error) from None
+            raise _failure(file, error) from error
         # Copied: the request's own memory is used again.
         return [np.array(found[compiled.output(name)]) for name in outputs or [v.name for v in session.outputs]]
 

@@ -40,8 +40,8 @@ def to_size(data: bytes, size: int) -> NDArray[np.uint8]:
     image = decode(data, 2 * size)
     try:
         return resize(image, size)
-    except (cv2.error, MemoryError):
-        raise NoRoom(_NO_ROOM) from None
+    except (cv2.error, MemoryError) as error:
+        raise NoRoom(_NO_ROOM) from error
 
 
 def read_bytes(file: str) -> bytes:
@@ -57,7 +57,7 @@ def read_bytes(file: str) -> bytes:
         with open(file, "rb", opener=_at_once) as stream:
             return stream.read()
     except OSError as error:
-        raise UnreadablePhoto(f"can't read the file: {os_reason(error)}") from None
+        raise UnreadablePhoto(f"can't read the file: {os_reason(error)}") from error
 
 
 def _at_once(path: str, flags: int) -> int:
@@ -88,13 +88,13 @@ def decode(data: bytes, smallest: int = 0) -> NDArray[np.uint8]:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         if error.code == cv2.Error.StsNoMem:
-            raise NoRoom(_NO_ROOM) from None
+            raise NoRoom(_NO_ROOM) from error
         if "MAX_IMAGE" in str(error):
             limit = PIXEL_LIMIT // 1_000_000
-            raise UnreadablePhoto(f"claims more pixels than the limit of {limit} megapixels") from None
-        raise UnreadablePhoto("damaged or no image that OpenCV can decode") from None
-    except MemoryError:
-        raise NoRoom(_NO_ROOM) from None
+            raise UnreadablePhoto(f"claims more pixels than the limit of {limit} megapixels") from error
+        raise UnreadablePhoto("damaged or no image that OpenCV can decode") from error
+    except MemoryError as error:
+        raise NoRoom(_NO_ROOM) from error
     if image is None:
         if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
             raise UnreadablePhoto("HEIC is not supported; convert it to JPEG")

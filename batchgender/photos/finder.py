@@ -3,11 +3,12 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchgender.errors import UserError, os_reason
+from batchgender.io import Notify
 
 _ENDINGS = ".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .tif .tiff .gif .avif .jp2 .pbm .pgm .ppm .heic .heif"
 EXTENSIONS = frozenset(_ENDINGS.split())
@@ -30,13 +31,13 @@ def printable(path: str) -> str:
 class PhotoFinder:
     """Find the photos under folders, files and patterns, in the order of their paths, without holding them all.
 
-    `warn` gets one line for each folder that can't be listed and each loop of links; `skipped` counts, by
+    `notify` gets one line for each folder that can't be listed and each loop of links; `skipped` counts, by
     extension, the files that are no photos. Hidden files and folders (a leading dot) are left alone.
     Raises UserError where an input does not exist.
     """
 
-    def __init__(self, inputs: Sequence[str], warn: Callable[[str], None]) -> None:
-        self._warn = warn
+    def __init__(self, inputs: Sequence[str], notify: Notify) -> None:
+        self._notify = notify
         self._warned: set[str] = set()
         self.skipped: Counter[str] = Counter()
         self.unlistable = 0
@@ -58,7 +59,7 @@ class PhotoFinder:
         """Pass a warning on, the first time: a finder is walked twice, to count and to classify."""
         if line not in self._warned:
             self._warned.add(line)
-            self._warn(line)
+            self._notify(line)
 
     def _walk(self, folder: str, prefix: str, root: str, above: tuple[tuple[int, int], ...]) -> Iterator[Photo]:
         try:

@@ -147,9 +147,9 @@ def _read(name: str) -> pd.DataFrame:
                 options: dict[str, Any] = {"na_values": {"confidence": [""]}, "dtype": {"path": str}}
                 table = pd.read_csv(stream, keep_default_na=False, **options)
     except OSError as error:
-        raise UserError(f"{name}: can't read the results ({os_reason(error)})") from None
-    except Exception:  # Each of the three readers raises its own.
-        raise UserError(f"{name}: damaged, or no results file that classify wrote") from None
+        raise UserError(f"{name}: can't read the results ({os_reason(error)})") from error
+    except Exception as error:  # Each of the three readers raises its own.
+        raise UserError(f"{name}: damaged, or no results file that classify wrote") from error
     if missing := sorted({"path", "prediction", "confidence", "label"} - set(table)):
         raise UserError(f"{name}: no results file, for it has no column {', '.join(missing)}")
     shares = [column for column in map(str, table) if column.startswith("p_")]

@@ -265,4 +265,4 @@ def write_report(file: str, metrics: dict[str, Any], about: dict[str, Any]) -> N
         os.replace(part, file)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise UserError(f"{file}: can't write the report ({os_reason(error)}); all else is written") from None
+        raise UserError(f"{file}: can't write the report ({os_reason(error)}); all else is written") from error

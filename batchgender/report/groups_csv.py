@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import IO
 
 from batchgender.errors import UserError, os_reason
+from batchgender.io import Notify
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,14 @@ def read_groups(file: str, option: str = "--groups") -> GroupFile:
         # A spreadsheet marks its UTF-8 with a BOM.
         with open(file, encoding="utf-8-sig", newline="") as stream:
             return _read(file, stream)
-    except FileNotFoundError:
-        raise UserError(f"{file}: no such file; check {option}") from None
+    except FileNotFoundError as error:
+        raise UserError(f"{file}: no such file; check {option}") from error
     except OSError as error:
-        raise UserError(f"{file}: can't read it ({os_reason(error)})") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{file}: not UTF-8; save it as CSV in UTF-8") from None
+        raise UserError(f"{file}: can't read it ({os_reason(error)})") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}: not UTF-8; save it as CSV in UTF-8") from error
     except csv.Error as error:
-        raise UserError(f"{file}: damaged or no CSV ({error})") from None
+        raise UserError(f"{file}: damaged or no CSV ({error})") from error
 
 
 def _read(file: str, stream: IO[str]) -> GroupFile:
@@ -64,11 +65,11 @@ def _read(file: str, stream: IO[str]) -> GroupFile:
     return GroupFile(file, columns, rows)
 
 
-def joined(groups: GroupFile, paths: Callable[[], Iterable[str]], warn: Callable[[str], None]) -> GroupFile:
+def joined(groups: GroupFile, paths: Callable[[], Iterable[str]], notify: Notify) -> GroupFile:
     """Key the rows by the paths of the photos; `paths` gives all of them, each time it is called.
 
     Where no path is in the file as it is, paths are compared from their ends: a row is a photo's where the one's
-    whole path is the end of the other's, the longest such, and neither fits another as well. `warn` gets a line
+    whole path is the end of the other's, the longest such, and neither fits another as well. `notify` gets a line
     with the photos that have no row. Raises UserError where none has.
     """
     first, count, found = "", 0, 0
@@ -80,7 +81,7 @@ def joined(groups: GroupFile, paths: Callable[[], Iterable[str]], warn: Callable
         groups = _joined_by_ends(groups, paths())
         found = len(groups.rows)
     if found < count:
-        warn(f"{groups.file}: {count - found:,} of {count:,} photos have no row of their own in it")
+        notify(f"{groups.file}: {count - found:,} of {count:,} photos have no row of their own in it")
     return groups
 
 

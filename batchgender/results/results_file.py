@@ -103,7 +103,7 @@ class ResultsFile:
             if not self.resumed:
                 csv.writer(self._stream).writerow(columns(classes))
         except OSError as error:
-            raise UserError(f"{self.part}: can't write ({os_reason(error)}); choose another --out") from None
+            raise UserError(f"{self.part}: can't write ({os_reason(error)}); choose another --out") from error
 
     def done(self, paths: Iterator[str]) -> Iterator[Row]:
         """Yield the rows of the unfinished run, as long as they are those of `paths` in order; cut off the rest.
@@ -145,7 +145,7 @@ class ResultsFile:
             csv.writer(self._stream).writerows(_cells(row, self.classes) for row in rows)
             self._stream.flush()
         except OSError as error:
-            raise self._cannot_write(error) from None
+            raise self._cannot_write(error) from error
 
     def finish(self) -> None:
         """Give the file its name, in the format that its ending asks for."""
@@ -160,7 +160,7 @@ class ResultsFile:
                 os.replace(self.part, self.out)
             self.sidecar.unlink(missing_ok=True)
         except OSError as error:
-            raise self._cannot_write(error) from None
+            raise self._cannot_write(error) from error
 
     def close(self) -> None:
         """Close an unfinished file; what could not be written any more is left."""

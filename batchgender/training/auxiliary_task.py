@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from batchgender.errors import UserError
+from batchgender.io import Notify
 from batchgender.report.groups_csv import joined, read_groups
-from batchgender.training.data.sources import LabelledPhotos, Log
+from batchgender.training.data.sources import LabelledPhotos
 
 # Marks on a number's scale: as many answers as the head has to choose from.
 _MARKS = 20
@@ -25,10 +26,10 @@ class Auxiliary(nn.Module):
     and a photo says more by both than by one bit. The network itself stays as it is: nothing of it is deployed.
     """
 
-    def __init__(self, file: str, photos: LabelledPhotos, network: nn.Module, log: Log) -> None:
+    def __init__(self, file: str, photos: LabelledPhotos, network: nn.Module, notify: Notify) -> None:
         """Read the numbers of the photos; raises UserError where they are none, or no path is a photo's."""
         super().__init__()
-        targets = _targets(file, photos, log)
+        targets = _targets(file, photos, notify)
         self.file = file
         self.targets = [torch.from_numpy(column) for column in targets]
         digest = hashlib.sha256(b"".join(column.tobytes() for column in targets)).digest()
@@ -67,21 +68,21 @@ class Auxiliary(nn.Module):
         return total
 
 
-def _targets(file: str, photos: LabelledPhotos, log: Log) -> list[NDArray[np.float32]]:
+def _targets(file: str, photos: LabelledPhotos, notify: Notify) -> list[NDArray[np.float32]]:
     """For each column float32 [photos, marks]: a photo's number as shares of the two marks it lies between.
 
     The marks lie closer where photos are many; the row of a photo without a number is zero.
     """
-    table = joined(read_groups(file, "--also-learn"), lambda: photos.names, log)
+    table = joined(read_groups(file, "--also-learn"), lambda: photos.names, notify)
     none = ("",) * len(table.columns)
     rows = [table.rows.get(name, none) for name in photos.names]
     targets = []
     for name, cells in zip(table.columns, zip(*rows, strict=True), strict=True):
         try:
             values = np.array([float(cell) if cell else np.nan for cell in cells])
-        except ValueError:
+        except ValueError as error:
             wrong = next(cell for cell in cells if cell and not _is_number(cell))
-            raise UserError(f"{file}: the column {name} holds {wrong!r}; --also-learn wants numbers") from None
+            raise UserError(f"{file}: the column {name} holds {wrong!r}; --also-learn wants numbers") from error
         known = np.abs(values) < _LARGEST  # No NaN is.
         marks = np.unique(np.quantile(values[known], np.linspace(0, 1, _MARKS))) if known.any() else np.empty(0)
         if len(marks) < 2:

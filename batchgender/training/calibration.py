@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from batchgender.errors import UserError
-from batchgender.io import percent
+from batchgender.io import Notify, percent
 from batchgender.model.model_file import read_extra
 from batchgender.model.thresholds import UNSURE
 from batchgender.report.counts import Report
@@ -19,7 +19,7 @@ from batchgender.report.statistics import CalibrationError, share
 from batchgender.results.results_file import make_row
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.checkpoint import Checkpoint
-from batchgender.training.data.sources import Batches, LabelledPhotos, Log, load_split
+from batchgender.training.data.sources import Batches, LabelledPhotos, load_split
 from batchgender.training.evaluation import Module, check_classes
 
 Floats = NDArray[np.floating[Any]]
@@ -134,7 +134,7 @@ def equal_recall_threshold(probabilities: Floats, labels: NDArray[np.int64]) -> 
 
 
 def calibrate(
-    file: str, source: str | None, split: str, target: float | None, equal_recall: bool, log: Log
+    file: str, source: str | None, split: str, target: float | None, equal_recall: bool, notify: Notify
 ) -> tuple[Checkpoint, dict[str, Any]]:
     """Fit temperature and thresholds of a checkpoint on a split, store both in it, and return it with its figures.
 
@@ -145,9 +145,9 @@ def calibrate(
         raise UserError(f"{file}: an exported model; calibrate the checkpoint it was made from, and export again")
     before = checkpoints.load(file)
     classes = before.classes
-    photos = load_split(source or before.source, split, log)
+    photos = load_split(source or before.source, split, notify)
     check_classes(photos, classes)
-    logits, labels = logits_of(before.deployed(), photos, classes, before.recipe.input_size, log)
+    logits, labels = logits_of(before.deployed(), photos, classes, before.recipe.input_size, notify)
     after = calibrated(before, logits, labels, equal_recall)
     probabilities = softmax(logits, after.temperature, after.bias)
     if target is not None:
@@ -188,13 +188,13 @@ def logits_of(
     photos: LabelledPhotos,
     classes: Sequence[str],
     size: int,
-    log: Log,
+    notify: Notify,
     device: torch.device | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Logits [n, classes] of the photos that can be read, and their labels [n] as indices of `classes`."""
     as_ours = np.array([classes.index(name) for name in photos.classes], np.int64)
     logits, labels = [np.empty((0, len(classes)), np.float32)], [np.empty(0, np.int64)]
-    for images, theirs, _ in Batches(photos, size, 32, log)(range(len(photos))):
+    for images, theirs, _ in Batches(photos, size, 32, notify)(range(len(photos))):
         with torch.inference_mode():
             logits.append(module(torch.from_numpy(images).to(device))[1].cpu().numpy())
         labels.append(as_ours[theirs])

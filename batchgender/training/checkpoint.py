@@ -52,10 +52,10 @@ class Checkpoint:
         network = build(self.recipe.architecture, len(self.classes))
         try:
             network.load_state_dict(self.weights)
-        except RuntimeError:
+        except RuntimeError as error:
             raise UserError(
                 f"the weights are not those of {self.recipe.architecture} with {len(self.classes)} classes"
-            ) from None
+            ) from error
         return network.eval()
 
     def deployed(self) -> Deployed:
@@ -110,7 +110,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         cause = error if isinstance(error, OSError) else error.__context__
         reason = os_reason(cause) if isinstance(cause, OSError) else str(error).splitlines()[0]
         kept = f"; the one of the epoch before is kept: {path}" if path.exists() else ""
-        raise UserError(f"{path}: can't write the checkpoint ({reason}){kept}") from None
+        raise UserError(f"{path}: can't write the checkpoint ({reason}){kept}") from error
 
 
 def load(path: str | Path) -> Checkpoint:
@@ -119,22 +119,22 @@ def load(path: str | Path) -> Checkpoint:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TorchScript files are loaded with a warning, and refused below.
             data = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such checkpoint; train one with `batchgender train`") from None
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such checkpoint; train one with `batchgender train`") from error
     except OSError as error:
-        raise UserError(f"{path}: can't read ({os_reason(error)})") from None
-    except Exception:  # Damaged archives raise whatever the unpickler meets.
+        raise UserError(f"{path}: can't read ({os_reason(error)})") from error
+    except Exception as error:  # Damaged archives raise whatever the unpickler meets.
         raise UserError(
             f"{path}: damaged, cut short, or no checkpoint of batchgender (an exported model is none)"
-        ) from None
+        ) from error
     if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
         raise UserError(f"{path}: no checkpoint of batchgender (weights alone don't name their classes)")
     if data.pop("schema") > _SCHEMA:
         raise UserError(f"{path}: written by a newer batchgender; upgrade this one")
     try:
         return Checkpoint(**{**data, "recipe": Recipe.from_dict(data["recipe"])})
-    except (TypeError, KeyError):
-        raise UserError(f"{path}: a checkpoint of batchgender with parts missing; train again") from None
+    except (TypeError, KeyError) as error:
+        raise UserError(f"{path}: a checkpoint of batchgender with parts missing; train again") from error
 
 
 def describe(file: str) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from batchgender.errors import UserError
+from batchgender.io import Notify
 from batchgender.photos.finder import printable
 from batchgender.report.counts import Report
 from batchgender.report.groups_csv import GroupFile, joined
 from batchgender.results.results_file import Row, make_row
-from batchgender.training.data.sources import Batches, LabelledPhotos, Log
+from batchgender.training.data.sources import Batches, LabelledPhotos
 
 # uint8 [B, H, W, 3] RGB to float32 [B, classes].
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -35,7 +36,7 @@ def evaluate(
     classes: list[str],
     photos: LabelledPhotos,
     size: int,
-    log: Log,
+    notify: Notify,
     batch_size: int = 32,
     thresholds: Mapping[str, float] | None = None,
     temperature: float = 1.0,
@@ -50,8 +51,8 @@ def evaluate(
     check_classes(photos, classes)
     # As a results CSV shows them: groups files are written with the same paths.
     names = [printable(name) for name in photos.names]
-    report = Report(classes, temperature, joined(groups, lambda: names, log) if groups else None, bias)
-    batches = Batches(photos, size, batch_size, log)
+    report = Report(classes, temperature, joined(groups, lambda: names, notify) if groups else None, bias)
+    batches = Batches(photos, size, batch_size, notify)
     with tqdm(total=len(photos), desc="evaluate", unit=" images", disable=None, leave=False) as bar:
         for images, labels, indices in batches(range(len(photos))):
             for share, label, index in zip(predict(images), labels, indices, strict=True):

@@ -19,7 +19,7 @@ def write_history(history: Sequence[Record], out: Path) -> None:
             writer.writerows(history)
         _draw(history, out / "history.png")
     except OSError as error:
-        raise UserError(f"{out}: can't write the history ({os_reason(error)}); go on with --resume") from None
+        raise UserError(f"{out}: can't write the history ({os_reason(error)}); go on with --resume") from error
 
 
 class TensorBoardLog:
@@ -28,8 +28,8 @@ class TensorBoardLog:
     def __init__(self, out: Path, after_epoch: int) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise UserError("TensorBoard is not installed; `pip install 'batchgender[tensorboard]'`") from None
+        except ImportError as error:
+            raise UserError("TensorBoard is not installed; `pip install 'batchgender[tensorboard]'`") from error
         # What a killed run logged of an epoch that is done again is not shown twice.
         self._writer = SummaryWriter(str(out / "tensorboard"), purge_step=after_epoch + 1)
 

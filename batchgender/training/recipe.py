@@ -182,9 +182,9 @@ def find_recipe(name: str) -> Recipe:
         text = path.read_text(encoding="utf-8")
         data = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except OSError as error:
-        raise UserError(f"{name}: can't read the recipe ({os_reason(error)})") from None
+        raise UserError(f"{name}: can't read the recipe ({os_reason(error)})") from error
     except ValueError as error:  # Broken TOML, JSON and UTF-8 alike.
-        raise UserError(f"{name}: no valid {path.suffix[1:].upper()} ({str(error).splitlines()[0]})") from None
+        raise UserError(f"{name}: no valid {path.suffix[1:].upper()} ({str(error).splitlines()[0]})") from error
     if not isinstance(data, dict):
         raise UserError(f"{name}: a recipe is a table of keys and values")
     # A file says what differs from a recipe by name: `base`, else the seed recipe.
@@ -194,7 +194,7 @@ def find_recipe(name: str) -> Recipe:
     try:
         return Recipe.from_dict({**RECIPES[base].as_dict(), "name": path.stem, **data})
     except UserError as error:
-        raise UserError(f"{name}: {error}") from None
+        raise UserError(f"{name}: {error}") from error
 
 
 def changed(recipe: Recipe, given: dict[str, Any]) -> Recipe:

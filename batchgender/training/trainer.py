@@ -18,10 +18,11 @@ from torchvision.transforms import v2
 from tqdm import tqdm
 
 from batchgender.errors import UserError
+from batchgender.io import Notify
 from batchgender.training.augmentation import augment
 from batchgender.training.auxiliary_task import Auxiliary
 from batchgender.training.checkpoint import Checkpoint
-from batchgender.training.data.sources import Batch, Batches, LabelledPhotos, Log
+from batchgender.training.data.sources import Batch, Batches, LabelledPhotos
 from batchgender.training.distillation import Teachers
 from batchgender.training.networks.alexnet import Normalize, build
 from batchgender.training.networks.torchvision_networks import load_weights
@@ -46,7 +47,7 @@ class Trainer:
         validation: LabelledPhotos,
         source: str,
         device: torch.device,
-        log: Log,
+        notify: Notify,
         start: Checkpoint | None = None,
     ) -> None:
         """Begin at random weights, at those that the recipe names, or where the checkpoint `start` stopped.
@@ -56,14 +57,14 @@ class Trainer:
         self.recipe, self.source, self.device = recipe, source, device
         self.photos, self.validation = photos, validation
         self.normalize = Normalize(recipe.mean, recipe.std).to(device)
-        self.batches = Batches(photos, recipe.input_size, recipe.batch_size, log)
-        self.validation_batches = Batches(validation, recipe.input_size, recipe.batch_size, log)
+        self.batches = Batches(photos, recipe.input_size, recipe.batch_size, notify)
+        self.validation_batches = Batches(validation, recipe.input_size, recipe.batch_size, notify)
         torch.manual_seed(recipe.seed)
         network = build(recipe.architecture, len(photos.classes))
         if recipe.batch_size == 1 and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
             raise UserError(f"{recipe.architecture} normalises over the batch; give --batch-size 2 or more")
         if recipe.weights and not start:
-            load_weights(network, recipe.architecture, recipe.weights, log, (recipe.mean, recipe.std))
+            load_weights(network, recipe.architecture, recipe.weights, notify, (recipe.mean, recipe.std))
         _check_sizes(network, recipe)
         self.network = network.to(memory_format=torch.channels_last).to(device)
         if recipe.weights.endswith(".onnx") and not start:
@@ -72,7 +73,7 @@ class Trainer:
         self.class_weights = torch.from_numpy(_class_weights(photos)).to(device) if recipe.balance else None
         self.teacher = Teachers(recipe.teacher, photos.classes, recipe).to(device) if recipe.teacher else None
         self.auxiliary = (
-            Auxiliary(recipe.also_learn, photos, self.network, log).to(device) if recipe.also_learn else None
+            Auxiliary(recipe.also_learn, photos, self.network, notify).to(device) if recipe.also_learn else None
         )
         self.optimizer = _optimizer([self.network, *([self.auxiliary] if self.auxiliary else [])], recipe)
         self.mixers = _mixers(recipe)
@@ -187,8 +188,8 @@ class Trainer:
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
-        except torch.OutOfMemoryError:
-            raise UserError(f"{self.device.type} has not enough memory for this; try a smaller --batch-size") from None
+        except torch.OutOfMemoryError as error:
+            raise UserError(f"{self.device.type} has not enough memory for this; try a smaller --batch-size") from error
         if self.average and step % _STEPS_AN_AVERAGE == 0:
             self._follow(self.average, step // _STEPS_AN_AVERAGE)
         return loss.item()
@@ -255,11 +256,11 @@ def _check_sizes(network: nn.Module, recipe: Recipe) -> None:
     for size in sorted({recipe.input_size, *(size_at(recipe, epoch) for epoch in range(1, recipe.epochs + 1))}):
         try:
             network(torch.zeros(1, 3, size, size))
-        except (AssertionError, RuntimeError, ValueError):
+        except (AssertionError, RuntimeError, ValueError) as error:
             raise UserError(
                 f"{recipe.architecture} can't take pictures of {size} pixels; change input_size, start_size and"
                 " end_size in a recipe file"
-            ) from None
+            ) from error
 
 
 def _optimizer(modules: list[nn.Module], recipe: Recipe) -> torch.optim.Optimizer:

@@ -52,7 +52,7 @@ def test_a_photo_or_folder_that_may_not_be_read_is_said(unprivileged: Path) -> N
     write_picture(photos / "open" / "c.jpg")
     (photos / "closed").chmod(0)
     warnings: list[str] = []
-    rows = list(load_classifier(unprivileged / "model.onnx").classify(photos, warn=warnings.append))
+    rows = list(load_classifier(unprivileged / "model.onnx").classify(photos, notify=warnings.append))
     assert [row.path for row in rows] == ["a.jpg", "open/c.jpg"]
     assert "Permission denied" in rows[0].error and rows[1].prediction == "Female"
     (warning,) = warnings

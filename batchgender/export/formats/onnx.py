@@ -61,8 +61,8 @@ def write_openvino(module: Deployed, info: ModelInfo, path: Path) -> None:
     """Write OpenVINO's two files, .xml and .bin, metadata in the first; raises UserError where it is not installed."""
     try:
         import openvino
-    except ImportError:
-        raise UserError("--format openvino needs the extra batchgender[openvino]") from None
+    except ImportError as error:
+        raise UserError("--format openvino needs the extra batchgender[openvino]") from error
     with TemporaryDirectory() as folder:
         write_onnx(module, info, Path(folder) / "model.onnx")
         model = openvino.Core().read_model(Path(folder) / "model.onnx")

@@ -29,8 +29,8 @@ def write_coreml(module: Deployed, info: ModelInfo, path: Path) -> None:
     with _quiet():
         try:
             import coremltools
-        except ImportError:
-            raise UserError("--format coreml needs the extra batchgender[coreml]") from None
+        except ImportError as error:
+            raise UserError("--format coreml needs the extra batchgender[coreml]") from error
         size = info.input_size
         traced = torch.jit.trace(_Planes(module).eval(), torch.zeros(1, 3, size, size), check_trace=False)
         image = coremltools.ImageType(name="image", shape=(1, 3, size, size), color_layout="RGB")
@@ -51,10 +51,10 @@ def write_tflite(module: Deployed, info: ModelInfo, path: Path) -> None:
     with _quiet():
         try:
             import litert_torch
-        except ImportError:
+        except ImportError as error:
             raise UserError(
                 "--format tflite needs the extra batchgender[tflite], which is for Linux and macOS"
-            ) from None
+            ) from error
         size = info.input_size
         example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
         litert_torch.convert(_Bytes(module).eval(), (example,)).export(str(path))

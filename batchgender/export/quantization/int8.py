@@ -24,9 +24,9 @@ from batchgender.export.agreement import FALL, Judge, Kept
 from batchgender.export.formats.onnx import OPSET, Format, save_onnx, write_onnx
 from batchgender.export.load_any_model import open_any
 from batchgender.export.quantization.uint8_input import feed_bytes, fold_normalization
+from batchgender.io import Notify
 from batchgender.model.model_file import ModelInfo
 from batchgender.model.self_check import with_golden
-from batchgender.training.data.sources import Log
 from batchgender.training.networks.alexnet import Deployed
 
 _PHOTOS = 256
@@ -44,7 +44,7 @@ _METHODS: dict[str, tuple[CalibrationMethod, dict[str, Any]]] = {
 }
 
 
-def int8_format(images: Sequence[NDArray[np.uint8]], judge: Judge, log: Log, opset: int = OPSET) -> Format:
+def int8_format(images: Sequence[NDArray[np.uint8]], judge: Judge, notify: Notify, opset: int = OPSET) -> Format:
     """The ONNX format in int8, calibrated on photos uint8 [B, H, W, 3]; bound by accuracy, not by a tolerance.
 
     Of the calibration methods the one whose probabilities lie nearest to the original's is taken. Writing raises
@@ -61,11 +61,11 @@ def int8_format(images: Sequence[NDArray[np.uint8]], judge: Judge, log: Log, ops
             for method in _METHODS:
                 _quantize(Path(folder) / "float32.onnx", Path(folder) / f"{method}.onnx", method, chosen, bytes_first)
                 kept = judge.compare(open_any(f"{folder}/{method}.onnx")[0])
-                log(f"int8, {method}: {kept}")
+                notify(f"int8, {method}: {kept}")
                 tried.append((method, kept))
             method, kept = min(tried, key=lambda one: (one[1].fall > FALL, one[1].mean_difference))
             kept.check()
-            log(f"int8: {method} is taken")
+            notify(f"int8: {method} is taken")
             model = onnx.load(Path(folder) / f"{method}.onnx")
             predict, _ = open_any(f"{folder}/{method}.onnx")
         found = {"int8_calibration": method, "int8_photos": len(chosen), **kept.as_dict()}

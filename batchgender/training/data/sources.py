@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchgender.errors import UnreadablePhoto, UserError
+from batchgender.io import Notify
 from batchgender.photos.decode import decode, read_bytes
 from batchgender.photos.finder import PhotoFinder
 from batchgender.photos.labels import canonical_classes, canonical_name
@@ -35,8 +36,6 @@ _SPLITS = {
 _IMAGE_COLUMNS = ("image", "img", "photo", "picture")
 _LABEL_COLUMNS = ("label", "labels", "gender", "sex", "class", "target")
 _VAL_SHARE = _TEST_SHARE = 0.1
-
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -77,11 +76,11 @@ Batch = tuple[NDArray[np.uint8], NDArray[np.int64], list[int]]
 class Batches:
     """Photos decoded ahead by threads, in uint8 [B, size, size, 3] batches with int64 [B] labels, in order.
 
-    A photo that can't be read is left out, and said once to `log`; `unreadable` names all of them.
+    A photo that can't be read is left out, and said once to `notify`; `unreadable` names all of them.
     """
 
-    def __init__(self, photos: LabelledPhotos, size: int, batch_size: int, log: Log) -> None:
-        self.photos, self.size, self.batch_size, self.log = photos, size, batch_size, log
+    def __init__(self, photos: LabelledPhotos, size: int, batch_size: int, notify: Notify) -> None:
+        self.photos, self.size, self.batch_size, self._notify = photos, size, batch_size, notify
         self.unreadable: dict[str, str] = {}
 
     def __call__(self, order: Sequence[int], view: View | None = None) -> Iterator[Batch]:
@@ -107,7 +106,7 @@ class Batches:
             name = self.photos.names[index]
             if name not in self.unreadable:
                 self.unreadable[name] = str(error)
-                self.log(f"{name}: {error}; left out")
+                self._notify(f"{name}: {error}; left out")
             return None
 
 
@@ -118,13 +117,13 @@ def _give_way() -> None:
         os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + 10))
 
 
-def load_split(source: str, split: str, log: Log) -> LabelledPhotos:
+def load_split(source: str, split: str, notify: Notify) -> LabelledPhotos:
     """Load one split ("train", "val", "test", or "all") of a source; raises UserError where it has none.
 
     A source without a test split gives a tenth of its photos, one without a validation split a tenth of the
     rest, chosen by a hash of each name: a photo stays in its split when others are added.
     """
-    splits = _open(source, log)
+    splits = _open(source, notify)
     if split == "all":
         return _joined(list(splits.values()))
     if "train" in splits:
@@ -147,28 +146,28 @@ def check_trainable(photos: LabelledPhotos, source: str) -> None:
             raise UserError(f"{source}: class {name} has no photo in the training split; add some or remove it")
 
 
-def _open(source: str, log: Log) -> dict[str, LabelledPhotos]:
+def _open(source: str, notify: Notify) -> dict[str, LabelledPhotos]:
     path = Path(source)
     if path.is_file() and path.suffix == ".parquet":
-        return _from_parquet({"train": [str(path)]}, source, log)
+        return _from_parquet({"train": [str(path)]}, source, notify)
     if path.is_dir():
         if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
-            return _from_disk(source, log)
+            return _from_disk(source, notify)
         if parquet := sorted(str(f) for f in path.rglob("*.parquet")):
-            return _from_parquet(_parquet_splits(parquet, path), source, log)
-        return _from_folder(source, log)
+            return _from_parquet(_parquet_splits(parquet, path), source, notify)
+        return _from_folder(source, notify)
     if path.exists():
         raise UserError(f"{source}: neither a folder nor a parquet file; {OFFLINE_WAYS}")
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source) or source.startswith("."):
         raise UserError(f"{source}: no such folder, and no dataset id either; {OFFLINE_WAYS}")
-    return _from_hub(source, log)
+    return _from_hub(source, notify)
 
 
 def _split_named(name: str) -> str | None:
     return next((split for split, names in _SPLITS.items() if name.lower() in names), None)
 
 
-def _from_folder(source: str, log: Log) -> dict[str, LabelledPhotos]:
+def _from_folder(source: str, notify: Notify) -> dict[str, LabelledPhotos]:
     folders = sorted(f for f in Path(source).iterdir() if f.is_dir() and not f.name.startswith("."))
     if not folders:
         raise UserError(f"{source}: no folders in it; expected SPLIT/CLASS/* or CLASS/*")
@@ -181,29 +180,29 @@ def _from_folder(source: str, log: Log) -> dict[str, LabelledPhotos]:
     classes = canonical_classes(f.name for folders in class_folders.values() for f in folders)
     if not classes:
         raise UserError(f"{source}: no class folders in it; expected SPLIT/CLASS/* or CLASS/*")
-    return {split: _files(Path(source), folders, classes, log) for split, folders in class_folders.items()}
+    return {split: _files(Path(source), folders, classes, notify) for split, folders in class_folders.items()}
 
 
-def _files(root: Path, folders: Sequence[Path], classes: list[str], log: Log) -> LabelledPhotos:
+def _files(root: Path, folders: Sequence[Path], classes: list[str], notify: Notify) -> LabelledPhotos:
     files: list[str] = []
     labels: list[int] = []
     for folder in folders:
-        found = [photo.file for photo in PhotoFinder([str(folder)], log)]
+        found = [photo.file for photo in PhotoFinder([str(folder)], notify)]
         files += found
         labels += [classes.index(canonical_name(folder.name))] * len(found)
     names = [os.path.relpath(file, root) for file in files]
     return LabelledPhotos(classes, np.array(labels, np.int64), names, lambda i: read_bytes(files[i]))
 
 
-def _from_disk(source: str, log: Log) -> dict[str, LabelledPhotos]:
+def _from_disk(source: str, notify: Notify) -> dict[str, LabelledPhotos]:
     import datasets
 
     try:
         loaded = datasets.load_from_disk(source)
     except Exception as error:  # A damaged dataset raises whatever Arrow meets.
-        raise UserError(f"{source}: can't load this saved dataset ({_first_line(error)})") from None
+        raise UserError(f"{source}: can't load this saved dataset ({_first_line(error)})") from error
     splits = loaded if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}
-    return _from_datasets(splits, source, log)
+    return _from_datasets(splits, source, notify)
 
 
 def _parquet_splits(files: Sequence[str], root: Path) -> dict[str, list[str]]:
@@ -217,21 +216,21 @@ def _parquet_splits(files: Sequence[str], root: Path) -> dict[str, list[str]]:
     return splits
 
 
-def _from_parquet(files: dict[str, list[str]], source: str, log: Log) -> dict[str, LabelledPhotos]:
+def _from_parquet(files: dict[str, list[str]], source: str, notify: Notify) -> dict[str, LabelledPhotos]:
     import datasets
 
     datasets.disable_progress_bars()
     try:
         loaded = datasets.load_dataset("parquet", data_files=files)
     except Exception as error:  # As above.
-        raise UserError(f"{source}: can't load these parquet files ({_first_line(error)})") from None
-    return _from_datasets(loaded, source, log)
+        raise UserError(f"{source}: can't load these parquet files ({_first_line(error)})") from error
+    return _from_datasets(loaded, source, notify)
 
 
-def _from_hub(source: str, log: Log) -> dict[str, LabelledPhotos]:
+def _from_hub(source: str, notify: Notify) -> dict[str, LabelledPhotos]:
     import datasets
 
-    log(f"loading {source} from the Hugging Face Hub")
+    notify(f"loading {source} from the Hugging Face Hub")
     # Its retries are said line by line; what comes of them is said once, below.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
@@ -240,11 +239,11 @@ def _from_hub(source: str, log: Log) -> dict[str, LabelledPhotos]:
         raise UserError(
             f"{source}: can't load it from the Hugging Face Hub ({_first_line(error)});"
             f" check the id and the network, or {OFFLINE_WAYS}"
-        ) from None
-    return _from_datasets(loaded, source, log)
+        ) from error
+    return _from_datasets(loaded, source, notify)
 
 
-def _from_datasets(splits: Any, source: str, log: Log) -> dict[str, LabelledPhotos]:
+def _from_datasets(splits: Any, source: str, notify: Notify) -> dict[str, LabelledPhotos]:
     """Turn the splits of a `datasets` dataset into ours; its images stay bytes until we decode them."""
     import datasets
 
@@ -257,7 +256,7 @@ def _from_datasets(splits: Any, source: str, log: Log) -> dict[str, LabelledPhot
     image_column = _image_column(features, source)
     label_column = _label_column(features, image_column, source)
     values = {ours: splits[name].with_format(None)[label_column][:] for ours, name in named.items()}
-    names = _class_names(features[label_column], values, label_column, log)
+    names = _class_names(features[label_column], values, label_column, notify)
     classes = canonical_classes(names.values())
     loaded = {}
     for ours, name in named.items():
@@ -309,13 +308,13 @@ def _label_column(features: Any, image_column: str, source: str) -> str:
     raise UserError(f"{source}: no column named label (or gender, sex, class) among {', '.join(features)}")
 
 
-def _class_names(feature: Any, values: dict[str, Sequence[Any]], column: str, log: Log) -> dict[Any, str]:
+def _class_names(feature: Any, values: dict[str, Sequence[Any]], column: str, notify: Notify) -> dict[Any, str]:
     """Map each value of the label column to its class name."""
     found = sorted({value for split in values.values() for value in split if value is not None}, key=str)
     declared = getattr(feature, "names", None)
     names = dict(enumerate(declared)) if declared else {value: str(value) for value in found}
     if set(names.values()) == {"0", "1"}:
-        log(f"the column {column} does not name its classes: taking 0 for Female and 1 for Male")
+        notify(f"the column {column} does not name its classes: taking 0 for Female and 1 for Male")
         return {value: ("Female", "Male")[int(name)] for value, name in names.items()}
     return names
 

@@ -6,7 +6,6 @@ import ssl
 import sys
 import warnings
 import zipfile
-from collections.abc import Callable
 from contextlib import redirect_stdout
 from difflib import get_close_matches
 from http.client import HTTPException
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 from batchgender.errors import UserError, os_reason
+from batchgender.io import Notify
 from batchgender.training.recipe import Pixels, check_pixels
 from batchgender.training.weights.from_onnx import exported_state
 
@@ -64,7 +64,7 @@ def load_weights(
     network: nn.Module,
     architecture: str,
     source: str,
-    log: Callable[[str], None],
+    notify: Notify,
     pixels: Pixels | None = None,
 ) -> None:
     """Give the network, in place, the weights of `source`: "imagenet" for torchvision's default ones, else a file.
@@ -72,7 +72,7 @@ def load_weights(
     A file (.pt, .pth, .safetensors) holds a state dict, bare or under `state_dict`, `model` or `weights`, as
     checkpoints of ours do; a prefix that all of its names share is left out, and none of its code is run. One of ours
     in ONNX holds them too (see `exported`). All
-    layers must fit but the classifier's last, which stays random where its shape differs, with a line to `log`.
+    layers must fit but the classifier's last, which stays random where its shape differs, with a line to `notify`.
     Raises UserError where the weights can't be had or read, fit another architecture, were trained on another mean and
     std than those of `pixels`, as far as the file names them, or are no numbers; the network is then of no more use.
     """
@@ -99,15 +99,17 @@ def load_weights(
         state.update({name: expected[name] for name in head & want.keys()})
     try:
         network.load_state_dict(state)
-    except RuntimeError:
+    except RuntimeError as error:
         reason = _misfit(want, have, head) or "some of its tensors are sparse, quantized or without data"
-        raise UserError(f"{origin}: not weights of {architecture} ({reason})") from None
+        raise UserError(f"{origin}: not weights of {architecture} ({reason})") from error
     for name, value in network.state_dict().items():
         if not torch.isfinite(value).all():
             raise UserError(f"{origin}: {name} holds NaN or infinite values; take weights of a run that went well")
     if replaced:
         shape = f"{last}.weight"
-        log(f"{origin}: {last} is left at random weights ({want[shape]} here, {have.get(shape, 'none')} in the file)")
+        notify(
+            f"{origin}: {last} is left at random weights ({want[shape]} here, {have.get(shape, 'none')} in the file)"
+        )
 
 
 def _download(architecture: str) -> tuple[str, Any]:
@@ -131,16 +133,16 @@ def _download(architecture: str) -> tuple[str, Any]:
     except _UNREACHABLE as error:
         cause = getattr(error, "reason", error)
         reason = os_reason(cause) if isinstance(cause, OSError) else str(error)
-        raise UserError(f"can't download the ImageNet weights of {architecture} ({reason}); {elsewhere}") from None
+        raise UserError(f"can't download the ImageNet weights of {architecture} ({reason}); {elsewhere}") from error
     except OSError as error:
         raise UserError(
             f"{cached}: can't keep the ImageNet weights here ({os_reason(error)}); TORCH_HOME names another folder"
-        ) from None
+        ) from error
     except Exception as error:
         if cached.exists():
-            raise UserError(f"{cached}: {_unreadable(error)}; delete it to have it downloaded again") from None
+            raise UserError(f"{cached}: {_unreadable(error)}; delete it to have it downloaded again") from error
         # The one thing that fails between the network and the cache is the hash in the file's name.
-        raise UserError(f"the download of the ImageNet weights of {architecture} is broken; {elsewhere}") from None
+        raise UserError(f"the download of the ImageNet weights of {architecture} is broken; {elsewhere}") from error
     finally:
         socket.setdefaulttimeout(timeout)
 
@@ -160,14 +162,14 @@ def _read(path: str) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # What it warns of, it refuses.
             return torch.load(path, map_location="cpu", weights_only=True)
-    except ImportError:
-        raise UserError(f"{path}: this format needs a package more: pip install safetensors") from None
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; --weights takes a .pth, .pt, .safetensors or .onnx file") from None
+    except ImportError as error:
+        raise UserError(f"{path}: this format needs a package more: pip install safetensors") from error
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; --weights takes a .pth, .pt, .safetensors or .onnx file") from error
     except OSError as error:
-        raise UserError(f"{path}: can't read ({os_reason(error)})") from None
+        raise UserError(f"{path}: can't read ({os_reason(error)})") from error
     except Exception as error:  # Damaged files raise whatever the reader meets.
-        raise UserError(f"{path}: {_unreadable(error)}") from None
+        raise UserError(f"{path}: {_unreadable(error)}") from error
 
 
 def _unreadable(error: Exception) -> str:

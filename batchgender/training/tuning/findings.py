@@ -94,8 +94,8 @@ def findings(study: optuna.Study, plan: Plan) -> Findings:
         best = max(accuracies.values(), default=None)
         try:
             recipe = recipe_at(trial.params, plan.recipe)
-        except (KeyError, TypeError, StopIteration, UserError):
-            raise UserError(f"{plan.out / 'study.db'}: damaged, trial {number} is no trial of batchgender") from None
+        except (KeyError, TypeError, StopIteration, UserError) as problem:
+            raise UserError(f"{plan.out / 'study.db'}: damaged, trial {number} is no trial of batchgender") from problem
         trials.append(Trial(number, state, recipe, best, len(accuracies), error))
     return Findings(plan, trials, _importances(study))
 
@@ -130,7 +130,7 @@ def _write(path: Path, data: bytes) -> None:
         os.replace(part, path)
     except OSError as error:
         reason = os_reason(error)
-        raise UserError(f"{path}: can't write ({reason}); the trials are kept, go on with --resume") from None
+        raise UserError(f"{path}: can't write ({reason}); the trials are kept, go on with --resume") from error
     finally:
         part.unlink(missing_ok=True)
 

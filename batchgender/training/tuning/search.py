@@ -9,15 +9,16 @@ import numpy as np
 import torch
 
 from batchgender.errors import UserError, os_reason
-from batchgender.training.data.sources import Log, check_trainable, load_split
+from batchgender.io import Notify
+from batchgender.training.data.sources import check_trainable, load_split
 from batchgender.training.recipe import Recipe
 from batchgender.training.train import pick_device
 from batchgender.training.trainer import Trainer
 
 try:
     import optuna
-except ModuleNotFoundError:
-    raise UserError("tuning needs the package optuna: `pip install 'batchgender[tune]'`") from None
+except ModuleNotFoundError as error:
+    raise UserError("tuning needs the package optuna: `pip install 'batchgender[tune]'`") from error
 
 from optuna.trial import TrialState
 
@@ -34,7 +35,7 @@ def tune(
     out: str | None,
     trials: int | None,
     device: str,
-    log: Log,
+    notify: Notify,
     resume: bool = False,
 ) -> tuple[Findings, bool]:
     """Run trials until `trials` of them are done; return what they found, and whether Ctrl-C came before.
@@ -51,41 +52,41 @@ def tune(
         folder = study_folder(out)
         with opened(folder) as study:
             plan = resumed_plan(study, folder, given, source, trials)
-            photos, trainer_of = _data(plan.source, target, log)
+            photos, trainer_of = _data(plan.source, target, notify)
             if photos != plan.photos:
                 raise UserError(f"{plan.source}: the photos are not those that {folder} was begun with")
-            return _search(study, plan, trainer_of, log)
+            return _search(study, plan, trainer_of, notify)
     plan = new_plan(given, source, out, trials)
-    photos, trainer_of = _data(plan.source, target, log)
+    photos, trainer_of = _data(plan.source, target, notify)
     recipe = plan.recipe
     # A recipe that can't start (its weights, its batch size) leaves no folder.
     precision = trainer_of(recipe).precision
-    log(f"{recipe.architecture}, recipe {recipe.name}, {recipe.epochs} epochs a trial on {target.type}, {precision}")
+    notify(f"{recipe.architecture}, recipe {recipe.name}, {recipe.epochs} epochs a trial on {target.type}, {precision}")
     _make_folder(plan.out)
     with opened(plan.out) as study:
         begin(study, plan, photos)
-        return _search(study, plan, trainer_of, log)
+        return _search(study, plan, trainer_of, notify)
 
 
 def _make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{out}: can't make this folder ({os_reason(error)}); choose another --out") from None
+        raise UserError(f"{out}: can't make this folder ({os_reason(error)}); choose another --out") from error
 
 
-def _data(source: str, device: torch.device, log: Log) -> tuple[str, TrainerOf]:
+def _data(source: str, device: torch.device, notify: Notify) -> tuple[str, TrainerOf]:
     """The fingerprint of the photos to train and validate on, and what makes a trainer on them."""
-    photos, validation = load_split(source, "train", log), load_split(source, "val", log)
+    photos, validation = load_split(source, "train", notify), load_split(source, "val", notify)
     check_trainable(photos, source)
-    log(f"{source}: {len(photos):,} photos to train, {len(validation):,} to validate")
+    notify(f"{source}: {len(photos):,} photos to train, {len(validation):,} to validate")
     said: set[str] = set()
 
     def log_once(line: str) -> None:
         # Each trial finds the same photos unreadable.
         if line not in said:
             said.add(line)
-            log(line)
+            notify(line)
 
     def trainer_of(recipe: Recipe) -> Trainer:
         return Trainer(recipe, photos, validation, source, device, log_once)
@@ -93,21 +94,21 @@ def _data(source: str, device: torch.device, log: Log) -> tuple[str, TrainerOf]:
     return f"{photos.fingerprint()} {validation.fingerprint()}", trainer_of
 
 
-def _search(study: optuna.Study, plan: Plan, trainer_of: TrainerOf, log: Log) -> tuple[Findings, bool]:
+def _search(study: optuna.Study, plan: Plan, trainer_of: TrainerOf, notify: Notify) -> tuple[Findings, bool]:
     # A median needs five trials at the same epoch; Hyperband's brackets would spend thirty on finding out how far to
     # train. The first third is warm-up, and there the average of the weights lags behind.
     study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, plan.recipe.epochs // 3))
     requeue(study)
     found = findings(study, plan)
     if found.trials:
-        log(f"{plan.out}: {len(found.trials)} of {plan.trials} trials are done")
+        notify(f"{plan.out}: {len(found.trials)} of {plan.trials} trials are done")
         write_reports(found, plan.out)
     try:
         while len(found.trials) < plan.trials:
-            _run_trial(study, plan, len(found.trials) + 1, trainer_of, log)
+            _run_trial(study, plan, len(found.trials) + 1, trainer_of, notify)
             found = findings(study, plan)
             write_reports(found, plan.out)
-            log(found.last_line())
+            notify(found.last_line())
             # The network, its average and the optimizer's state are freed before the next ones are made.
             gc.collect()
             torch.cuda.empty_cache()
@@ -118,7 +119,7 @@ def _search(study: optuna.Study, plan: Plan, trainer_of: TrainerOf, log: Log) ->
     return found, False
 
 
-def _run_trial(study: optuna.Study, plan: Plan, number: int, trainer_of: TrainerOf, log: Log) -> None:
+def _run_trial(study: optuna.Study, plan: Plan, number: int, trainer_of: TrainerOf, notify: Notify) -> None:
     """Train one trial to its end, or until it is pruned or fails, and tell the study."""
     # A seed for each trial: with one for all, a resumed study would draw the first trials again.
     seed = int(np.random.SeedSequence([plan.recipe.seed, number]).generate_state(1)[0])
@@ -126,13 +127,13 @@ def _run_trial(study: optuna.Study, plan: Plan, number: int, trainer_of: Trainer
     trial = study.ask(space(plan.recipe))
     recipe = recipe_at(trial.params, plan.recipe)
     title = f"trial {number}/{plan.trials}"
-    log(f"{title}  {', '.join(f'{name} {value}' for name, value in key_values(recipe).items())}")
+    notify(f"{title}  {', '.join(f'{name} {value}' for name, value in key_values(recipe).items())}")
     try:
         trainer = trainer_of(recipe)
         records: list[dict[str, Any]] = []
         for epoch in range(1, recipe.epochs + 1):
             record = trainer.epoch(epoch, plan.out)
-            log(
+            notify(
                 f"{title}  epoch {epoch}/{recipe.epochs}  loss {record['loss']:.4f}"
                 f"  validation loss {record['val_loss']:.4f}  validation accuracy {100 * record['val_accuracy']:.1f} %"
                 f"  {record['seconds']:.0f} s  {record['images_per_second']:.0f} images/s"

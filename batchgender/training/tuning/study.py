@@ -93,10 +93,10 @@ def opened(folder: Path) -> Iterator[optuna.Study]:
         except (OptunaError, SQLAlchemyError):
             raise
         except Exception as error:  # What a damaged database holds can mean anything.
-            raise UserError(f"{database}: {_problem(error)}") from None
+            raise UserError(f"{database}: {_problem(error)}") from error
         yield study
     except (OptunaError, SQLAlchemyError) as error:
-        raise UserError(f"{database}: {_problem(error)}") from None
+        raise UserError(f"{database}: {_problem(error)}") from error
     finally:
         if storage:
             storage.remove_session()
@@ -138,7 +138,7 @@ def resumed_plan(
         recipe = Recipe.from_dict(before["recipe"])
         begun_on, photos, begun_for = before["source"], before["photos"], study.user_attrs["trials"]
     except (KeyError, UserError) as error:
-        raise UserError(f"{database}: damaged, or begun by another version of batchgender ({error})") from None
+        raise UserError(f"{database}: damaged, or begun by another version of batchgender ({error})") from error
     options = dict(given)
     name = options.pop("recipe", None)
     other = [key for key, value in options.items() if getattr(recipe, key) != value]

@@ -117,8 +117,8 @@ def _read(file: str) -> tuple[ModelInfo, Arrays]:
         raise UserError(f"{file}: not from batchgender; begin with a state dict of the network (.pth)")
     try:
         return ModelInfo.from_json(text, file), _arrays(model.graph)
-    except (KeyError, TypeError, ValueError, onnx.checker.ValidationError):
-        raise UserError(f"{file}: its weights are damaged, or in other files; export the model again") from None
+    except (KeyError, TypeError, ValueError, onnx.checker.ValidationError) as error:
+        raise UserError(f"{file}: its weights are damaged, or in other files; export the model again") from error
 
 
 def _arrays(graph: onnx.GraphProto) -> Arrays:
