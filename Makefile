@@ -28,7 +28,7 @@ setup: $(VENV)/.ready  ## Make .venv and install batchgender with its packages i
 
 $(VENV)/.ready: setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[train,dev]'
 	touch $@
 
 demo: setup  ## Do the whole main job on drawn portraits: train, evaluate, export, classify, report
@@ -70,7 +70,7 @@ default-model: setup  ## Make the packaged model and its card again, resumable: 
 	$(BIN)/python tools/model_card.py $(ASSETS)/default.onnx $(DEFAULT)/default.report.json $(ASSETS)/MODEL_CARD.md
 
 test: setup  ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --cov=batchgender --cov-report=term:skip-covered
 
 lint: setup  ## Check lint, format and types
 	$(BIN)/ruff check .
