@@ -67,7 +67,8 @@ default-model: setup  ## Make the packaged model and its card again, resumable: 
 	$(BIN)/batchgender evaluate $(DEFAULT)/default.onnx --data '$(DATA)' --groups $(DEFAULT)/groups.csv \
 		--report $(DEFAULT)/default.report.json
 	cp $(DEFAULT)/default.onnx $(ASSETS)/default.onnx
-	$(BIN)/python tools/model_card.py $(ASSETS)/default.onnx $(DEFAULT)/default.report.json $(ASSETS)/MODEL_CARD.md
+	$(BIN)/python tools/model_card.py $(ASSETS)/default.onnx $(DEFAULT)/default.report.json $(ASSETS)/MODEL_CARD.md \
+		--trained-on utkface --trained-on web --trained-on celeba
 
 test: setup  ## Run the tests
 	$(BIN)/python -m pytest --cov=batchgender --cov-report=term:skip-covered

@@ -2,7 +2,7 @@
 
 from batchgender import load_classifier
 
-for row in load_classifier("exports/batchgender.onnx").classify("photos"):
+for row in load_classifier().classify("photos"):
     print(row.path, row.prediction, row.confidence)
 """
 
@@ -11,23 +11,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from batchgender.classify.pipeline import Classifier, load_classifier
     from batchgender.errors import UserError
-    from batchgender.results.results_file import Row
+    from batchgender.results.rows import Row
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Classifier", "Row", "UserError", "load_classifier"]
 
-_HOMES = {
+_MODULES = {
     "Classifier": "classify.pipeline",
-    "Row": "results.results_file",
+    "Row": "results.rows",
     "UserError": "errors",
     "load_classifier": "classify.pipeline",
 }
 
 
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__", "__doc__"])
+
+
 def __getattr__(name: str) -> Any:
-    # Lazily, so that `batchgender --help` loads neither OpenCV nor onnxruntime.
-    if name in _HOMES:
+    # Imported when asked for: `batchgender --help` loads neither OpenCV nor onnxruntime.
+    if name in _MODULES:
         from importlib import import_module
 
-        return getattr(import_module(f"batchgender.{_HOMES[name]}"), name)
+        return getattr(import_module(f"batchgender.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'batchgender' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""How fast this machine classifies: decoding alone, the model alone, both together, and how near that comes to the sum.
+"""How fast this machine classifies: decoding alone, the model alone, both together, and the bound of both.
 
 A core that decodes a photo, then infers it, does 1 / (1 / decode + 1 / model) photos a second at best: the bound.
 All figures are of all cores at work at once, as they slow each other down.
@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 import batchgender
 from batchgender.classify.pipeline import BATCH, Classifier, load_classifier
 from batchgender.errors import UnreadablePhoto, UserError
-from batchgender.io import Notify
+from batchgender.io import Notify, text_table
 from batchgender.model.session import installed
 from batchgender.photos.decode import read_bytes, to_size
-from batchgender.photos.finder import Photo, PhotoFinder
 from batchgender.photos.generated import generated_pictures
-from batchgender.results.results_file import write_csv
+from batchgender.photos.source import Photo, PhotoSource
+from batchgender.results.sinks import CsvStream
 
 _PHOTOS = 256
 _BATCHES = (1, 8, BATCH)
@@ -70,8 +70,10 @@ class Benchmark:
         return {"schema": 1, **asdict(self)}
 
 
-def bench(photos: Sequence[str], models: Sequence[str | None], workers: int | None, notify: Notify) -> Benchmark:
-    """Measure models (None is the default one) on photos, drawn ones where none are given.
+def run_benchmark(
+    photos: Sequence[str], models: Sequence[str | None], workers: int | None, notify: Notify
+) -> Benchmark:
+    """Measure models (None is the default one) on photos, generated ones where none are given.
 
     Raises UserError where the photos or a model can't be used; a provider that can't is said and left out.
     """
@@ -90,25 +92,29 @@ def bench(photos: Sequence[str], models: Sequence[str | None], workers: int | No
         return Benchmark(_machine(cores), len(chosen), source, decoded, measured)
 
 
-def as_text(found: Benchmark) -> str:
+def benchmark_text(found: Benchmark) -> str:
     """Lay the figures out for a terminal."""
     cores = found.machine["cores"]
+    milliseconds = 1000 * cores / found.decoded_per_second
     lines = [
         f"{found.machine['processor']}, {cores} cores; {found.photos:,} {found.photos_from}; photos/s of all cores",
         "",
-        f"decode and resize {found.decoded_per_second:>10,.0f}   ({1000 * cores / found.decoded_per_second:.2f} ms a"
-        " photo and core)",
+        f"decode and resize  {found.decoded_per_second:,.0f}   ({milliseconds:.2f} ms a photo and core)",
         "",
-        f"{'model':<24}  {'precision':<9}  {'batch':>5}  {'model':>8}  {'end to end':>10}  {'bound':>8}  {'of it':>6}",
     ]
+    rows = [["model", "precision", "batch", "model", "end to end", "bound", "share of the bound"]]
+    providers = []
     for provider, group in itertools.groupby(found.models, key=lambda one: one.provider):
-        lines.append(provider)
+        providers.append((len(rows), provider))
         for one in group:
-            line = f"  {one.model:<22.22}  {one.precision:<9}  {one.batch_size:>5}  {one.images_per_second:>8,.0f}"
+            row = [f"  {one.model:.30}", one.precision, f"{one.batch_size}", f"{one.images_per_second:,.0f}"]
             if one.end_to_end and one.bound:
-                line += f"  {one.end_to_end:>10,.0f}  {one.bound:>8,.0f}  {100 * one.end_to_end / one.bound:>4.0f} %"
-            lines.append(line)
-    return "\n".join(lines)
+                row += [f"{one.end_to_end:,.0f}", f"{one.bound:,.0f}", f"{100 * one.end_to_end / one.bound:.0f} %"]
+            rows.append(row)
+    table = text_table(rows, "<<>>>>>")
+    for at, provider in reversed(providers):
+        table.insert(at, provider)
+    return "\n".join([*lines, *table])
 
 
 @contextmanager
@@ -118,7 +124,7 @@ def _found(inputs: Sequence[str]) -> Iterator[tuple[list[Photo], str]]:
         if not inputs:
             for index, picture in enumerate(generated_pictures(_PHOTOS)):
                 cv2.imwrite(str(Path(folder, f"{index:03}.jpg")), picture)
-        every = list(PhotoFinder(inputs or [folder], lambda line: None))
+        every = list(PhotoSource(inputs or [folder]))
         spread = every[:: max(1, len(every) // _PHOTOS)][:_PHOTOS]
         readable = [photo for photo in spread if _readable(photo)]
         if not readable:
@@ -182,7 +188,10 @@ def _end_to_end(classifier: Classifier, photos: Sequence[Photo], bound: float) -
     for _ in range(_ROUNDS):
         started = time.perf_counter()
         rows = classifier.rows(itertools.islice(itertools.cycle(photos), count))
-        write_csv(rows, classifier.info.classes, io.StringIO())
+        sink = CsvStream(io.StringIO())
+        sink.begin(classifier.info.classes, {})
+        for row in rows:
+            sink.write([row])
         rates.append(count / (time.perf_counter() - started))
     return statistics.median(rates)
 

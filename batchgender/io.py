@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from batchgender.errors import UserError
+
+_EFFECTIVE_IDS = os.access in os.supports_effective_ids
 # Gets one line for the user: a notice, a warning, a note of progress.
 Notify = Callable[[str], None]
 
@@ -46,17 +49,27 @@ def text_table(rows: Sequence[Sequence[str]], align: str = "") -> list[str]:
     return ["  ".join(f"{cell:{sides[at]}{widths[at]}}" for at, cell in enumerate(row)).rstrip() for row in rows]
 
 
+def check_writable(file: str | os.PathLike[str], option: str) -> None:
+    """Raise UserError, naming `option`, where a file of this name can't be made; folders that are missing can be."""
+    folder = next(each for each in Path(file).absolute().parents if each.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK, effective_ids=_EFFECTIVE_IDS):
+        raise UserError(f"{folder}: can't write in this folder; choose another {option}")
+
+
 @contextmanager
-def written_whole(path: str | os.PathLike[str], mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
+def written_whole(
+    path: str | os.PathLike[str], mode: str = "w", ending: str = ".part", **options: Any
+) -> Iterator[IO[Any]]:
     """Open a file that takes its name when the block ends, and is not there, nor changed, where the block fails.
 
-    It is written as `PATH.part` beside it and synced to the disk. `mode` is "w" or "wb", text is UTF-8; `options` are
-    those of `open`. Raises OSError.
+    It is written beside its place, under its name and `ending`, and synced to the disk; its folder is made. `mode` is
+    "w" or "wb", text is UTF-8, `options` are those of `open`. Raises OSError.
     """
     target = Path(path)
-    part = target.with_name(target.name + ".part")
+    part = target.with_name(target.name + ending)
     if "b" not in mode:
         options.setdefault("encoding", "utf-8")
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with open(part, mode, **options) as stream:
             yield stream

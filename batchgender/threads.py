@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import TypeVar
@@ -23,7 +23,7 @@ def available_cores() -> int:
 
 def ordered_prefetch(
     pool: Executor, work: Callable[[Task], Result], tasks: Iterable[Task], ahead: int
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Yield `work(task)` for each task, in order, computed on `pool` for up to `ahead` tasks before they are asked for.
 
     Tasks are taken as they are needed. When the caller stops, those that have not begun are cancelled.

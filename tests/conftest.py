@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from batchgender.cli import main
 from batchgender.errors import UnreadablePhoto
+from batchgender.io import silent
 from batchgender.photos.decode import decode
 
 FACES = Path(__file__).parent.parent.parent / "shared" / "data" / "faces"
@@ -52,9 +53,9 @@ def write_red_or_blue(path: Path, green: float = 0.0) -> Path:
     """
     import torch
 
-    from batchgender.export.formats.onnx import write_onnx
-    from batchgender.model.model_file import ModelInfo
-    from batchgender.training.networks.alexnet import Deployed
+    from batchgender.export.formats import onnx as onnx_format
+    from batchgender.model.metadata import ModelInfo
+    from batchgender.training.networks.deployed import Deployed
 
     layers = [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 2), torch.nn.Linear(2, 2)]
     network = torch.nn.Sequential(*layers)
@@ -65,7 +66,7 @@ def write_red_or_blue(path: Path, green: float = 0.0) -> Path:
         network[3].bias.zero_()
     mean, std = [0.5] * 3, [0.25] * 3
     info = ModelInfo(["Female", "Male"], 224, mean, std, architecture="red or blue")
-    write_onnx(Deployed(network, 224, mean, std).eval(), info, path)
+    onnx_format.write(Deployed(network, 224, mean, std).eval(), info, path)
     return path
 
 
@@ -79,30 +80,36 @@ def red_or_blue(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(portraits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a real run: AlexNet, one epoch over the portraits."""
     from batchgender.training.recipe import Recipe
+    from batchgender.training.run_plan import RunPlan
     from batchgender.training.train import train
 
     out = tmp_path_factory.mktemp("runs") / "trained"
-    train(Recipe(epochs=1), str(portraits), out, "cpu", lambda line: None)
+    train(RunPlan(Recipe(epochs=1), str(portraits), out), "cpu", silent)
     return out
 
 
 @pytest.fixture(scope="session")
 def embeddable(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with batchgender.onnx, .pt and .pt2: a really trained AlexNet, its linear layers small, in float32."""
-    from batchgender.export.export_checkpoint import Options, export
+    from batchgender.export.export_checkpoint import ExportOptions, export_checkpoint
     from batchgender.training import checkpoint as checkpoints
-    from batchgender.training.calibration import logits_of
-    from batchgender.training.data.sources import load_split
+    from batchgender.training.checkpoint import Calibration
+    from batchgender.training.data.batches import Batches
+    from batchgender.training.data.open_source import open_source
+    from batchgender.training.networks.deployed import logits_of
+    from batchgender.training.predictions import predict_split
 
     out = tmp_path_factory.mktemp("embeddable")
     run = checkpoints.load(trained / "best.pt")
-    # One epoch leaves it unsure of everything; as sure as a model is after a long training, it tells small differences.
-    photos = load_split(run.source, "train", lambda line: None)
-    logits, _ = logits_of(run.deployed(), photos, run.classes, 224, lambda line: None, "cpu")
+    # One epoch leaves it unsure of everything; as confident as after a long training, it shows small differences.
+    batches = Batches(open_source(run.source, silent).train, 224, 32, silent)
+    logits = predict_split(logits_of(run.deployed()), batches, "train", silent).outputs
     margins = logits[:, 1] - logits[:, 0]
     bias = [0.0, -float(margins.mean() / margins.std() * 2)]
-    checkpoints.save(replace(run, temperature=float(margins.std()) / 2, bias=bias), out / "sure.pt")
-    export(str(out / "sure.pt"), ["onnx", "torchscript", "pt2"], str(out), None, lambda line: None, Options(rank=32))
+    confident = replace(run, calibration=Calibration(float(margins.std()) / 2, bias))
+    checkpoints.save(confident, out / "confident.pt")
+    options = ExportOptions(rank=32)
+    export_checkpoint(str(out / "confident.pt"), ["onnx", "torchscript", "pt2"], str(out), None, silent, options)
     return out
 
 

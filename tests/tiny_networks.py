@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from batchgender.io import silent
 from batchgender.training import checkpoint as checkpoints
-from batchgender.training.checkpoint import Checkpoint
-from batchgender.training.data.sources import Batches, load_split
-from batchgender.training.networks import alexnet
-from batchgender.training.networks.alexnet import Deployed
+from batchgender.training.checkpoint import Checkpoint, RunState
+from batchgender.training.data.batches import Batches
+from batchgender.training.data.open_source import open_source
+from batchgender.training.networks import registry
+from batchgender.training.networks.deployed import Deployed
 from batchgender.training.recipe import Recipe
 
 CLASSES = ["Female", "Male"]
@@ -72,8 +74,8 @@ def write_tinted(folder: Path, count: int) -> Path:
 
 def batches(source: Path, split: str = "train") -> list[np.ndarray]:
     """The photos of a split: uint8 [B, 32, 32, 3]."""
-    photos = load_split(str(source), split, lambda line: None)
-    return [images for images, _, _ in Batches(photos, SIZE, 32, lambda line: None)(range(len(photos)))]
+    photos = open_source(str(source), silent).split(split)
+    return [images for images, _, _ in Batches(photos, SIZE, 32, silent)()]
 
 
 def deployed(network: nn.Module, flip: bool = False) -> Deployed:
@@ -85,8 +87,8 @@ def trained(source: Path) -> nn.Module:
     """`tiny`, trained until it tells the tints apart."""
     torch.manual_seed(0)
     network = tiny()
-    photos = load_split(str(source), "train", lambda line: None)
-    (images, labels, _), *_ = Batches(photos, SIZE, len(photos), lambda line: None)(range(len(photos)))
+    photos = open_source(str(source), silent).train
+    ((images, labels, _),) = Batches(photos, SIZE, len(photos), silent)()
     pixels: Tensor = (torch.from_numpy(images).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
     for _ in range(60):
@@ -97,15 +99,15 @@ def trained(source: Path) -> nn.Module:
 
 
 def write_checkpoint(architecture: str, network: nn.Module, source: Path, folder: Path) -> Path:
-    """Save a network as a run would; `models` has to know its architecture where it is loaded again."""
+    """Save a network as a run would; `register` makes its architecture known where it is loaded again."""
     recipe = Recipe(architecture=architecture, input_size=SIZE, mean=(0.5,) * 3, std=(0.25,) * 3)
     folder.mkdir(parents=True, exist_ok=True)
-    state = Checkpoint(network.state_dict(), CLASSES, recipe, 1, str(source), "", [])
+    state = Checkpoint(network.state_dict(), CLASSES, recipe, str(source), RunState(epoch=1))
     checkpoints.save(state, folder / "best.pt")
     return folder / "best.pt"
 
 
 def register(monkeypatch) -> None:
-    """Make `models` know these architectures, as it knows its own."""
+    """Make these architectures known by name, as our own are."""
     for name, make in NETWORKS.items():
-        monkeypatch.setitem(alexnet._OURS, name, make)
+        monkeypatch.setitem(registry.OURS, name, make)

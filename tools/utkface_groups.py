@@ -1,16 +1,14 @@
-"""Groups of the UTKFace photos, from their names: AGE_GENDER_ETHNICITY_DATE (Zhang, Song, Qi, CVPR 2017).
-
-`python -m utkface_groups FOLDER OUT.csv` writes what `--groups` takes: path, age_band, ethnicity, source.
-Photos of another name have the source alone. With `--ages` it writes what `train --also-learn` takes: path, age.
-"""
+"""Groups of the UTKFace photos, from their names: AGE_GENDER_ETHNICITY_DATE (Zhang, Song, Qi, CVPR 2017)."""
 
 import csv
 import re
-import sys
 from pathlib import Path
 
+import click
+
 from batchgender.errors import UserError, os_reason
-from batchgender.photos.finder import PhotoFinder
+from batchgender.io import written_whole
+from batchgender.photos.source import PhotoSource
 
 _NAME = re.compile(r"(?:.*_)?(\d{1,3})_[01]_([0-4])_\d+")
 _ETHNICITIES = ("White", "Black", "Asian", "Indian", "other")
@@ -37,10 +35,10 @@ def write_groups(folder: str, out: str, ages: bool = False) -> int:
     """Write the groups, or the ages, of all photos under a folder, return how many; raises UserError where it can't."""
     count = 0
     try:
-        with open(out, "w", encoding="utf-8", newline="") as stream:
+        with written_whole(out, newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(["path", "age"] if ages else ["path", "age_band", "ethnicity", "source"])
-            for photo in PhotoFinder([folder], lambda line: print(line, file=sys.stderr)):
+            for photo in PhotoSource([folder], lambda line: click.echo(line, err=True)):
                 writer.writerow([photo.path, *([age_of(photo.path)] if ages else groups_of(photo.path))])
                 count += 1
     except OSError as error:
@@ -48,12 +46,20 @@ def write_groups(folder: str, out: str, ages: bool = False) -> int:
     return count
 
 
-if __name__ == "__main__":
-    arguments = [argument for argument in sys.argv[1:] if argument != "--ages"]
-    if len(arguments) != 2:
-        sys.exit("usage: python -m utkface_groups FOLDER OUT.csv [--ages]")
+@click.command()
+@click.argument("folder")
+@click.argument("out")
+@click.option("--ages", is_flag=True, help="Write what `train --also-learn` takes: path, age.")
+def main(folder: str, out: str, ages: bool) -> None:
+    """Write OUT, what `--groups` takes, of the photos under FOLDER: path, age_band, ethnicity, source.
+
+    Photos of another name have the source alone, which is what their name begins with.
+    """
     try:
-        source, target = arguments
-        print(f"{write_groups(source, target, ages='--ages' in sys.argv):,} photos: {target}")
-    except UserError as problem:
-        sys.exit(str(problem))
+        click.echo(f"{write_groups(folder, out, ages):,} photos: {out}")
+    except UserError as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,27 +1,30 @@
-"""The pipeline: photos in, rows out, in order. The one place that knows of threads."""
+"""The pipeline: photos to rows, in order, read, decoded and inferred on threads."""
 
 import os
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import chain, islice, repeat
 from threading import Lock, Semaphore
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from batchgender.errors import NoRoom, OutOfMemory, UnreadablePhoto
+from batchgender.errors import NoRoom, OutOfMemory, UnreadablePhoto, UserError
 from batchgender.io import Notify, silent
-from batchgender.model.execution_providers import place
-from batchgender.model.model_file import Model, ModelInfo, open_model
-from batchgender.model.self_check import replay
-from batchgender.model.session import CPU
+from batchgender.model.execution_providers import choose_provider
+from batchgender.model.metadata import ModelInfo
+from batchgender.model.open_model import Model, open_model
+from batchgender.model.self_check import run_self_check
+from batchgender.model.session import AUTO, CPU, check_provider
 from batchgender.model.thresholds import in_force
 from batchgender.photos.decode import read_bytes, to_size
-from batchgender.photos.finder import Photo, PhotoFinder
 from batchgender.photos.labels import label_of
-from batchgender.results.results_file import Row, make_row
-from batchgender.threads import available_cores
+from batchgender.photos.resize import resize
+from batchgender.photos.source import Photo, PhotoSource
+from batchgender.results.rows import Row, make_row
+from batchgender.threads import available_cores, ordered_prefetch
 
 BATCH = 32
 # Threads a core that read ahead, for disks and network mounts that are slow to answer.
@@ -30,45 +33,74 @@ _READERS = 4
 _BYTES_HELD = 8_000_000
 
 
-# Photos with their bytes, or why there are none.
-_Batch = list[tuple[Photo, bytes | UnreadablePhoto]]
+# Below this many photos "auto" tries no provider but the CPU: to set another up takes longer than they do.
+FEW = 2000
+
+# Photos with their bytes or pixels, or why there are none.
+_Batch = list[tuple[Photo, bytes | NDArray[np.uint8] | UnreadablePhoto]]
+# What a caller of the library may give: a path or pattern, an array, or several of either.
+Photos = str | os.PathLike[str] | NDArray[np.uint8] | Iterable[Any]
 
 
 class Classifier:
     """A model that turns photos into rows. Made by `load_classifier`.
 
-    `workers` is the number of cores that decode and infer, `batch_size` of photos that are inferred together; `notify`
-    gets one line where the batch size must fall, for the memory is too small.
+    `workers` is the number of cores that decode and infer, `batch_size` of photos that are inferred together, and
+    `provider` the execution provider that `for_photos` chooses; `notify` gets a line where the batch size must fall,
+    for the memory is too small.
     """
 
-    def __init__(self, model: Model, workers: int = 1, batch_size: int = BATCH, notify: Notify = silent) -> None:
-        self.model, self.workers, self.batch_size = model, workers, batch_size
+    def __init__(
+        self,
+        model: Model,
+        workers: int = 1,
+        batch_size: int = BATCH,
+        notify: Notify = silent,
+        provider: str = CPU,
+    ) -> None:
+        self.model, self.workers, self.batch_size, self.provider = model, workers, batch_size, provider
         self._notify, self._lock = notify, Lock()
 
     def on(self, provider: str) -> "Classifier":
-        """The same classifier, computed by another provider; raises UserError as `providers.place` does."""
-        return Classifier(
-            place(self.model, provider, self.workers, self._notify), self.workers, self.batch_size, self._notify
-        )
+        """The same classifier on another execution provider; raises UserError as `choose_provider` does."""
+        model = choose_provider(self.model, provider, self.workers, self._notify)
+        return Classifier(model, self.workers, self.batch_size, self._notify)
+
+    def for_photos(self, source: PhotoSource) -> "Classifier":
+        """The classifier on its execution provider; under "auto" that is the CPU where the photos are few."""
+        if self.provider == CPU or (self.provider == AUTO and source.count_up_to(FEW) < FEW):
+            return self
+        return self.on(self.provider)
 
     @property
     def info(self) -> ModelInfo:
-        """What the model says of itself: classes, recipe, accuracy on its test split."""
+        """The model's metadata: classes, recipe, accuracy on its test split."""
         return self.model.info
 
     def classify(
         self,
-        *photos: str | os.PathLike[str],
+        *photos: Photos,
         threshold: float | None = None,
         notify: Notify = silent,
+        labelled: bool = True,
     ) -> Iterator[Row]:
         """Yield one row for each photo under these folders, files and patterns, in the order of their paths.
 
+        Arrays uint8 [height, width, 3] RGB are photos, too: their rows are in the order given, and their paths are
+        their places in it, "0" and on. Lists of either are taken.
+
         Photos that can't be read are rows with an error. The prediction is `Unsure` where the confidence is
         below `threshold` (0 to 1); with none given, the thresholds stored in the model decide. `notify` gets one
-        line for each folder that can't be listed. Raises UserError where an input does not exist.
+        line for each folder that can't be listed; with `labelled` False the folders carry no label. Raises UserError
+        where an input does not exist or is no photo.
         """
-        return self.rows(PhotoFinder([os.fspath(p) for p in photos], notify), threshold)
+        given = _flat(photos)
+        if arrays := [each for each in given if isinstance(each, np.ndarray)]:
+            if len(arrays) < len(given):
+                raise UserError("paths and arrays in one call; give either")
+            return self.rows(map(_photo_of_array, range(len(arrays)), arrays), threshold)
+        source = PhotoSource([os.fspath(each) for each in given], notify, labelled)
+        return self.for_photos(source).rows(source, threshold)
 
     def thresholds(self, threshold: float | None = None) -> dict[str, float]:
         """The thresholds by class that `threshold` puts in force: those stored in the model where it is None."""
@@ -81,20 +113,20 @@ class Classifier:
         threads = min(_READERS * self.workers, self.workers + 16)
         cores = Semaphore(self.workers)
         pending = iter(photos)
-        ahead: deque[Future[list[Row]]] = deque()
-        # Small groups first, so that the first rows are soon there.
-        sizes = chain((1, 2, 4, 8, 16), repeat(self.batch_size))
+
+        def groups() -> Iterator[list[Photo]]:
+            # Small groups first, so that the first rows are soon there.
+            for size in chain((1, 2, 4, 8, 16), repeat(self.batch_size)):
+                if not (group := list(islice(pending, min(size, self.batch_size)))):
+                    return
+                yield group
+
         with ThreadPoolExecutor(threads) as pool:
-            try:
-                # Twice as many as there are threads: none idles while a slow photo holds up the order.
-                while (group := list(islice(pending, min(next(sizes), self.batch_size)))) or ahead:
-                    if group:
-                        ahead.append(pool.submit(self._group, group, thresholds, cores))
-                    if not group or len(ahead) > 2 * threads:
-                        yield from ahead.popleft().result()
-            finally:
-                for future in ahead:
-                    future.cancel()
+            # Twice as many as there are threads: none idles while a slow photo holds up the order.
+            work = ordered_prefetch(pool, lambda group: self._group(group, thresholds, cores), groups(), 2 * threads)
+            with closing(work):
+                for rows in work:
+                    yield from rows
 
     def _group(self, photos: Sequence[Photo], thresholds: Mapping[str, float], cores: Semaphore) -> list[Row]:
         """Read without a core, then decode and infer on one."""
@@ -123,14 +155,14 @@ class Classifier:
             try:
                 if isinstance(data, UnreadablePhoto):
                     raise data
-                images[index] = to_size(data, size)
+                images[index] = to_size(data, size) if isinstance(data, bytes) else resize(data, size)
             except UnreadablePhoto as error:
                 # Beside fewer photos there may be room.
                 if isinstance(error, NoRoom) and len(batch) > 1:
                     raise OutOfMemory(str(error)) from error
                 errors[index] = str(error)
         answers = iter(self.model.predict(np.stack(list(images.values())))) if images else iter(())
-        labels = [label_of(photo.path, classes, photo.root) for photo, _ in batch]
+        labels = [label_of(photo.path, classes, photo.root) if photo.labelled else "" for photo, _ in batch]
         return [
             Row(photo.path, label=label, error=errors[index])
             if index in errors
@@ -153,6 +185,9 @@ def _read(photos: Sequence[Photo]) -> Iterator[_Batch]:
     batch: _Batch = []
     held = 0
     for photo in photos:
+        if photo.pixels is not None:
+            batch.append((photo, photo.pixels))
+            continue
         try:
             data = read_bytes(photo.file)
             held += len(data)
@@ -166,23 +201,45 @@ def _read(photos: Sequence[Photo]) -> Iterator[_Batch]:
         yield batch
 
 
+def _flat(photos: Iterable[Photos]) -> list[Any]:
+    """Paths and arrays, out of the lists that hold them."""
+    found: list[Any] = []
+    for each in photos:
+        if isinstance(each, str | os.PathLike) or (isinstance(each, np.ndarray) and each.ndim <= 3):
+            found.append(each)
+        else:
+            found += _flat(each)
+    return found
+
+
+def _photo_of_array(index: int, pixels: NDArray[Any]) -> Photo:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        raise UserError(
+            f"photo {index}: an array of {pixels.dtype} {list(pixels.shape)}; give uint8 [height, width, 3], RGB"
+        )
+    return Photo("", str(index), labelled=False, pixels=pixels)
+
+
 def load_classifier(
     model: str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
-    provider: str = CPU,
+    provider: str = AUTO,
     workers: int | None = None,
     batch_size: int = BATCH,
     notify: Notify = silent,
 ) -> Classifier:
-    """Open a model file (where none is named `exports/batchgender.onnx`, else the packaged one) as a classifier.
+    """Open a model file as a classifier: by default `exports/batchgender.onnx` if there is one, else the packaged one.
 
-    A foreign ONNX classifier needs its `classes`, and `mean` and `std` over RGB in 0..1. `provider` is one of
-    `session.PROVIDERS`, or "auto" for the fastest that agrees with the CPU; `workers` is by default the number of
-    cores that this process may use. Raises UserError where the file is missing, damaged, no image classifier, or
-    answers the pictures in it wrongly, or the provider is not there.
+    "packaged" names the latter. A foreign ONNX classifier needs its `classes`, and `mean` and `std` over RGB in 0..1.
+    `provider` is one of `session.PROVIDERS`, or "auto" for the fastest that agrees with the CPU where there are 2,000
+    photos or more; `workers` is by default the number of cores that this process may use. Raises UserError where the
+    file is missing, damaged or no image classifier, fails its self-check, or the provider is not there.
     """
+    if provider != AUTO:
+        check_provider(provider)
     opened = open_model(model, classes, mean, std)
-    replay(opened)
-    return Classifier(opened, workers or available_cores(), batch_size, notify).on(provider)
+    run_self_check(opened)
+    classifier = Classifier(opened, workers or available_cores(), batch_size, notify, provider)
+    return classifier if provider == AUTO else classifier.on(provider)

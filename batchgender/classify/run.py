@@ -1,145 +1,143 @@
-"""One run of `classify`: photos in, results file and report out, resumable in between."""
+"""One run of `classify`: photos to a results file and a report, resumable in between."""
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+import time
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from threading import Thread
-from typing import IO
+from typing import Any
 
-from tqdm import tqdm
-
-from batchgender.classify.pipeline import Classifier
-from batchgender.errors import UserError, os_reason
+from batchgender.classify.pipeline import FEW, Classifier
+from batchgender.errors import UserError
 from batchgender.io import Notify
-from batchgender.model.session import CPU
-from batchgender.photos.finder import PhotoFinder, printable
-from batchgender.report.counts import Report, check_report, write_report
-from batchgender.report.groups_csv import GroupFile, joined
-from batchgender.results.results_file import ResultsFile, Row, write_csv
-
-# Below this many photos no provider is tried but the CPU: to set another up takes longer than they do.
-_FEW = 2000
-# Rows are on disk this often, so that a kill costs little.
-_ROWS_A_WRITE = 32
+from batchgender.photos.source import PhotoSource, printable
+from batchgender.progress import Progress
+from batchgender.report.counts import RowCounts
+from batchgender.report.figures import Figures
+from batchgender.report.files import check_report, write_report
+from batchgender.report.groups_csv import GroupsTable, join_by_path
+from batchgender.results.results_file import ResultsFile
+from batchgender.results.rows import Row
+from batchgender.results.sinks import Sink
 
 
 @dataclass(frozen=True)
-class Finished:
-    """What a run leaves to say: the counts, and where the report is, None where no photo had a label."""
+class RunOptions:
+    """What a run does beside classifying.
 
-    report: Report
-    report_file: str | None
+    `threshold` is as for `Classifier.classify`; `groups` are reported on, too; `reports` are files to write, by default
+    `NAME.report.json` beside a results file where photos carry labels. `name_unreadable` has each photo that can't be
+    read named as it comes.
+    """
+
+    threshold: float | None = None
+    groups: GroupsTable | None = None
+    reports: tuple[str, ...] = ()
+    name_unreadable: bool = False
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a run comes to: its figures, the reports written, the files left out by ending, folders not listed."""
+
+    figures: Figures
+    reports: tuple[str, ...]
     skipped: dict[str, int]
     unlistable: int
+    seconds: float
+    resumed: int
 
 
-def run(
-    classifier: Classifier,
-    inputs: Sequence[str],
-    out: str | IO[str],
-    notify: Notify,
-    threshold: float | None = None,
-    groups: GroupFile | None = None,
-    report_file: str | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    provider: str = CPU,
-) -> Finished:
-    """Classify every photo under `inputs` into `out`, a file's name or an open text stream for CSV.
+def check_reports(sink: Sink, options: RunOptions) -> tuple[str, ...]:
+    """The reports that a run would write; raises UserError where one can't be, before any work is done."""
+    file = sink if isinstance(sink, ResultsFile) else None
+    reports = options.reports or ((str(file.out.with_suffix(".report.json")),) if file else ())
+    for report in reports:
+        if file and os.path.abspath(report) in map(os.path.abspath, (file.out, file.part, file.sidecar)):
+            raise UserError(f"{report}: is where the rows go, or what a resumed run needs; choose another --report")
+        check_report(report, overwrite=file is None or file.may_replace)
+    return reports
 
-    Where photos carry labels the report goes to `report_file`, by default `NAME.report.json` beside `out`, with the
-    figures of each group where `groups` are given. `threshold` is as for `Classifier.classify`, `provider` as for
-    `load_classifier`, but that "auto" does not look beyond the CPU for few photos. Raises
-    UserError; what was written until then is kept in `OUT.part`.
+
+def classify_photos(
+    classifier: Classifier, source: PhotoSource, sink: Sink, options: RunOptions, notify: Notify
+) -> FinishedRun:
+    """Classify every photo of `source` into `sink`, and write the reports.
+
+    Raises UserError; the rows that were written until then are kept where the sink is a file.
     """
-    finder = PhotoFinder(inputs, notify)
-    info, thresholds = classifier.info, classifier.thresholds(threshold)
-    if isinstance(out, str):
-        report_file = report_file or str(Path(out).with_suffix(".report.json"))
-        if os.path.abspath(report_file) in {os.path.abspath(out + end) for end in ("", ".part", ".part.json")}:
-            raise UserError(
-                f"{report_file}: is where the rows go, or what a resumed run needs; choose another --report"
-            )
-    if report_file:
-        check_report(report_file)
-    few = _count(finder, inputs) < _FEW
-    classifier = classifier.on(CPU if provider == "auto" and few else provider)
-    notify(f"computed by {classifier.model.session.provider}, {_cores(classifier.workers)}")
-    if groups:
-        groups = joined(groups, lambda: (photo.path for photo in finder), notify)
-    report = Report(info.classes, info.temperature, groups, info.bias)
-    about = {
-        "model": printable(classifier.model.file),
-        "photos_from": [printable(each) for each in inputs],
+    started = time.monotonic()
+    reports = check_reports(sink, options)
+    _check_any(source)
+    classifier = classifier.for_photos(source)
+    info, thresholds = classifier.info, classifier.thresholds(options.threshold)
+    cores = "1 core" if classifier.workers == 1 else f"{classifier.workers} cores"
+    notify(f"computed by {classifier.model.session.provider}, {cores}")
+    groups = options.groups and join_by_path(options.groups, lambda: (photo.path for photo in source), notify)
+    counts = RowCounts(info.classes, info.temperature, groups, info.bias)
+    settings = {
+        "model": classifier.model.digest,
+        "photos_from": [os.path.abspath(each) for each in source.inputs],
+        "threshold": thresholds,
+        "provider": classifier.model.session.provider,
+        **({} if source.labelled else {"labels": "none"}),
+    }
+    try:
+        sink.begin(info.classes, settings)
+        photos = iter(source)
+        for row in sink.done(photo.path for photo in photos):
+            counts.add(row)
+        resumed = counts.photos
+        rows = _counted(classifier.rows(photos, options.threshold), counts, source, options, notify)
+        # Closed here: left to the garbage collector, the workers may be told to join themselves.
+        with closing(rows):
+            while group := list(islice(rows, sink.rows_a_write)):
+                sink.write(group)
+        sink.finish()
+    except KeyboardInterrupt:
+        if isinstance(sink, ResultsFile):
+            notify(f"{sink.part}: the {counts.photos:,} rows so far are kept, go on with --resume")
+        raise
+    finally:
+        sink.close()
+    figures = counts.figures()
+    # Without labels there is nothing to report but counts: written where a report was asked for.
+    written = reports if figures.labelled or options.reports else ()
+    for report in written:
+        write_report(report, figures, _about(classifier, source, thresholds))
+    seconds = time.monotonic() - started
+    return FinishedRun(figures, written, dict(source.skipped), source.unlistable, seconds, resumed)
+
+
+def _about(classifier: Classifier, source: PhotoSource, thresholds: dict[str, float]) -> dict[str, Any]:
+    return {
+        "model": printable(classifier.model.title),
+        "photos_from": [printable(each) for each in source.inputs],
         "thresholds": thresholds,
     }
-    if isinstance(out, str):
-        settings = {
-            "model": classifier.model.digest,
-            "photos_from": [os.path.abspath(i) for i in inputs],
-            "threshold": thresholds,
-            "provider": classifier.model.session.provider,
-        }
-        results = ResultsFile(out, info.classes, settings, resume, overwrite)
-        try:
-            photos = iter(finder)
-            for row in results.done(photo.path for photo in photos):
-                report.add(row)
-            with closing(_watched(classifier.rows(photos, threshold), report, inputs)) as rows:
-                while group := list(islice(rows, _ROWS_A_WRITE)):
-                    results.write(group)
-            results.finish()
-        finally:
-            results.close()
-    else:
-        with closing(_watched(classifier.rows(finder, threshold), report, inputs)) as rows:
-            _stream(rows, info.classes, out)
-    if not report.labelled:
-        report_file = None
-    if report_file:
-        write_report(report_file, report.metrics(), about)
-    return Finished(report, report_file, dict(finder.skipped), finder.unlistable)
 
 
-def _cores(count: int) -> str:
-    return "1 core" if count == 1 else f"{count} cores"
-
-
-def _stream(rows: Iterator[Row], classes: Sequence[str], stream: IO[str]) -> None:
-    try:
-        write_csv(rows, classes, stream)
-    except BrokenPipeError:
-        raise  # The reader has enough (`| head`); Click ends the program quietly.
-    except OSError as error:
-        raise UserError(f"can't write the rows ({os_reason(error)})") from error
-
-
-def _count(finder: PhotoFinder, inputs: Sequence[str]) -> int:
-    """How many photos there are, as far as it matters: not the whole of a large tree is listed beforehand."""
-    count = sum(1 for _ in islice(finder, _FEW))
-    if not count:
-        others = sum(finder.skipped.values())
+def _check_any(source: PhotoSource) -> None:
+    if not source.count_up_to(FEW):
+        others = sum(source.skipped.values())
         beside = f", only {others:,} other files" if others else ""
-        raise UserError(f"no photos found in {', '.join(inputs)}{beside}; photos end in .jpg, .png, .webp and the like")
-    return count
+        places = ", ".join(map(printable, source.inputs))
+        raise UserError(f"no photos found in {places}{beside}; photos end in .jpg, .png, .webp and the like")
 
 
-def _watched(rows: Generator[Row], report: Report, inputs: Sequence[str]) -> Generator[Row]:
-    """Pass rows on, counting them in the report and on a progress bar."""
-    bar = tqdm(initial=report.photos, desc="classify", unit=" images", disable=None)
-
-    def find_total() -> None:
-        bar.total = sum(1 for _ in PhotoFinder(inputs, lambda line: None))
-
-    if not bar.disable:
-        # Beside the work: to list a large tree on a slow disk takes minutes.
-        Thread(target=find_total, daemon=True).start()
-    # Closed here and by the caller: left to the garbage collector, the workers may be told to join themselves.
-    with bar, closing(rows):
+def _counted(
+    rows: Generator[Row], counts: RowCounts, source: PhotoSource, options: RunOptions, notify: Notify
+) -> Generator[Row]:
+    """Pass rows on, counting them for the report and on a progress bar."""
+    with Progress("classify", "photos", notify, initial=counts.photos) as progress, closing(rows):
+        if progress.on_terminal:
+            # Beside the work: to list a large tree on a slow disk takes minutes.
+            Thread(target=lambda: progress.set_total(source.total()), daemon=True).start()
         for row in rows:
-            report.add(row)
-            bar.update()
+            counts.add(row)
+            if row.error and options.name_unreadable:
+                notify(f"{row.path}: {row.error}")
+            progress.update(1, f"{counts.unreadable:,} unreadable" if counts.unreadable else "")
             yield row

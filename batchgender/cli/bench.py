@@ -2,31 +2,38 @@
 
 import click
 
-from batchgender.cli.options import notify, write_json
+from batchgender.cli.options import quiet_option, write_json
+from batchgender.io import Notify
 
 
-@click.command()
+@click.command(short_help="Measure how fast this machine classifies.")
 @click.argument("photos", nargs=-1)
 @click.option(
-    "--model", "models", metavar="FILE", multiple=True, help="May be given several times.  [default: classify's]"
+    "--model",
+    "models",
+    metavar="FILE",
+    multiple=True,
+    help="May be given several times; `packaged` is one.  [default: classify's]",
 )
-@click.option("--workers", type=click.IntRange(1), help="Cores to use.  [default: all there are]")
-@click.option("--json", "json_file", metavar="FILE", help="Write the figures too.")
-def bench(photos: tuple[str, ...], models: tuple[str, ...], workers: int | None, json_file: str | None) -> None:
-    """Measure how fast this machine classifies, on each provider and batch size.
+@click.option("--workers", type=click.IntRange(1), help="Cores to use.  [default: all]")
+@click.option("--json", "json_file", metavar="FILE", help="Write the figures, too.")
+@quiet_option
+def bench(
+    photos: tuple[str, ...], models: tuple[str, ...], workers: int | None, json_file: str | None, notify: Notify
+) -> None:
+    """Measure how fast this machine classifies, on each execution provider and batch size.
 
-    PHOTOS are folders, files and patterns; with none, pictures are generated. The bound is what a core would do that
-    decodes, then infers, and nothing else.
+    PHOTOS are folders, files and patterns; with none, pictures are generated. The bound is the speed of a core that
+    decodes, then infers, and does nothing else.
 
     \b
     Examples:
       batchgender bench
-      batchgender bench ./photos --model exports/batchgender.onnx --model small.onnx --json bench.json
+      batchgender bench ./photos --model packaged --model exports/batchgender.onnx --json bench.json
     """
-    from batchgender.bench import as_text
-    from batchgender.bench import bench as measure
+    from batchgender.bench import benchmark_text, run_benchmark
 
-    found = measure(photos, models or (None,), workers, notify)
-    click.echo(as_text(found))
+    found = run_benchmark(photos, models or (None,), workers, notify)
+    click.echo(benchmark_text(found))
     if json_file:
-        write_json(json_file, found.as_dict())
+        write_json(json_file, found.as_dict(), notify)

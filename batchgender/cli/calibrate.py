@@ -2,10 +2,12 @@
 
 import click
 
-from batchgender.cli.options import no_nan, notify
+from batchgender.cli.options import no_nan, quiet_option
+from batchgender.extras import require_extra
+from batchgender.io import Notify
 
 
-@click.command()
+@click.command(short_help="Fit a checkpoint's probabilities and thresholds.")
 @click.argument("checkpoint")
 @click.option("--data", metavar="SRC", help="As for train.  [default: the data of the training]")
 @click.option("--split", type=click.Choice(["val", "test", "train", "all"]), default="val", show_default=True)
@@ -16,23 +18,29 @@ from batchgender.cli.options import no_nan, notify
     help="Store a threshold for each class at which this share of its answers is right.",
 )
 @click.option(
-    "--equal-recall", is_flag=True, help="Move the line between two classes to where their recalls are nearest."
+    "--equal-recall",
+    is_flag=True,
+    help="Move the decision threshold between two classes to where their recalls are nearest.",
 )
-def calibrate(checkpoint: str, data: str | None, split: str, target_accuracy: float | None, equal_recall: bool) -> None:
+@quiet_option
+def calibrate(
+    checkpoint: str, data: str | None, split: str, target_accuracy: float | None, equal_recall: bool, notify: Notify
+) -> None:
     """Fit probabilities, and thresholds where asked, on photos kept from training.
 
-    The temperature and the thresholds are stored in CHECKPOINT, in the place of those before; `export` carries
-    them, `classify` and `evaluate` go by them.
+    The temperature and the thresholds are stored in CHECKPOINT and replace those in it; `export` writes them into model
+    files, `classify` and `evaluate` apply them.
 
     \b
     Examples:
       batchgender calibrate runs/alexnet-seed/best.pt
-      batchgender calibrate runs/alexnet-seed/best.pt --data ./photos --target-accuracy 0.99
+      batchgender calibrate runs/alexnet-seed/best.pt --data ./faces --target-accuracy 0.99
     """
     if target_accuracy is not None and equal_recall:
         raise click.UsageError("--target-accuracy and --equal-recall exclude each other")
-    from batchgender.training.calibration import as_text
+    require_extra("train", "batchgender calibrate")
     from batchgender.training.calibration import calibrate as fit
+    from batchgender.training.calibration import calibration_text
 
-    click.echo(as_text(*fit(checkpoint, data, split, target_accuracy, equal_recall, notify)))
+    click.echo(calibration_text(*fit(checkpoint, data, split, target_accuracy, equal_recall, notify)))
     notify(f"written: {checkpoint}")

@@ -4,33 +4,49 @@ import sys
 
 import click
 
-from batchgender.cli.options import computing_options, foreign_options, notify, reading_options, say_thresholds
+from batchgender.cli.options import (
+    foreign_options,
+    inference_options,
+    notify_thresholds,
+    quiet_option,
+    report_options,
+)
 from batchgender.errors import UserError
+from batchgender.io import Notify
 
 
-@click.command()
+@click.command(short_help="Classify photos into a CSV, one row a photo.")
 @click.argument("photos", nargs=-1, required=True)
-@click.option("--out", required=True, metavar="FILE", help=".csv, .jsonl or .parquet; - streams CSV to stdout.")
-@click.option("--model", metavar="FILE", help="ONNX model.  [default: exports/batchgender.onnx, else the packaged one]")
+@click.option("-o", "--out", required=True, metavar="FILE", help=".csv, .jsonl or .parquet; - streams CSV to stdout.")
+@click.option(
+    "--model",
+    metavar="FILE",
+    help="ONNX model, or `packaged`.  [default: exports/batchgender.onnx if there is one, else the packaged one]",
+)
 @click.option(
     "--report",
-    "report_file",
+    "reports",
     metavar="FILE",
-    help=".json or .html.  [default: NAME.report.json beside --out]",
+    multiple=True,
+    help=".json or .html; may be given several times.  [default, with labels: NAME.report.json beside --out]",
 )
-@reading_options
-@computing_options
+@click.option("--no-labels", is_flag=True, help="Take no folder's name for a label.")
+@report_options
+@inference_options
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
-@click.option("--overwrite", is_flag=True, help="Replace results that are there.")
+@click.option("--overwrite", is_flag=True, help="Replace results and reports that are there.")
 @click.option("--strict", is_flag=True, help="Exit with 3 where a photo could not be read.")
 @foreign_options
+@quiet_option
+@click.option("-v", "--verbose", is_flag=True, help="Name each photo that can't be read as it comes.")
 @click.pass_context
 def classify(
     ctx: click.Context,
     photos: tuple[str, ...],
     out: str,
     model: str | None,
-    report_file: str | None,
+    reports: tuple[str, ...],
+    no_labels: bool,
     threshold: float | None,
     groups: str | None,
     provider: str,
@@ -42,27 +58,24 @@ def classify(
     classes: list[str] | None,
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
+    notify: Notify,
+    verbose: bool,
 ) -> None:
     """Classify photos into a CSV, one row a photo.
 
-    PHOTOS are folders, files and patterns, any number of them.
+    PHOTOS are folders, files and quoted patterns, any number of them. Each photo should show one face, cropped.
 
-    Where the folders carry the labels (female/, male/), the accuracy report is printed and written too.
+    Where the folders carry labels (female/, male/), a report of how many answers are right is printed and written, too.
 
     \b
     Examples:
       batchgender classify ./photos --out results.csv
+      batchgender classify './albums/*/*.jpg' --out results.parquet
       batchgender classify ./photos --out results.csv --threshold 0.9
-      batchgender classify ./photos --out results.csv --groups ages.csv
+      batchgender classify ./photos --out results.csv --groups ages.csv --report report.html
       batchgender classify ./photos --out results.csv --model other.onnx \\
         --classes female,male --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
     """
-    from batchgender.classify.pipeline import BATCH, load_classifier
-    from batchgender.classify.run import run
-    from batchgender.report.counts import NOTE, as_text, check_report
-    from batchgender.report.groups_csv import read_groups
-    from batchgender.results.results_file import check_output
-
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other")
     streaming = out == "-"
@@ -70,41 +83,46 @@ def classify(
         raise click.UsageError("--out - can't be resumed or overwritten")
     if streaming and sys.stdout is None:
         raise UserError("stdout is closed; give --out a file")
-    # Before the model is opened: a name that can't be is answered at once.
-    if report_file:
-        check_report(report_file)
-    if not streaming:
-        check_output(out)
-    table = read_groups(groups) if groups else None
-    classifier = load_classifier(
-        model, classes, mean, std, workers=workers, batch_size=batch_size or BATCH, notify=notify
+    from batchgender.photos.source import PhotoSource
+
+    # All that can be refused is refused before a model is opened.
+    source = PhotoSource(photos, notify, labelled=not no_labels)
+
+    from batchgender.classify.run import RunOptions, check_reports, classify_photos
+    from batchgender.report.groups_csv import read_groups
+    from batchgender.report.text import NOTE, report_text, summary_text
+    from batchgender.results.results_file import ResultsFile
+    from batchgender.results.sinks import CsvStream, Sink
+
+    sink: Sink = CsvStream(sys.stdout) if streaming else ResultsFile(out, resume, overwrite)
+    options = RunOptions(threshold, read_groups(groups) if groups else None, reports, verbose)
+    check_reports(sink, options)
+
+    from batchgender.classify.pipeline import BATCH, load_classifier
+    from batchgender.model.open_model import notify_default_model
+
+    classifier = load_classifier(model, classes, mean, std, provider, workers, batch_size or BATCH, notify)
+    notify_default_model(model, classifier.model, notify)
+    notify_thresholds(classifier.info.thresholds, threshold, notify)
+    finished = classify_photos(classifier, source, sink, options, notify)
+    figures = finished.figures
+    texts = [summary_text(figures)] if figures.unlabelled else []
+    if figures.labelled:
+        texts.append(report_text(figures))
+    click.echo("\n\n".join([*texts, NOTE]), err=streaming)
+    if not figures.labelled and (groups or reports):
+        notify("no photo's folder carries a label: there are no figures on right and wrong answers")
+    written = [*([] if streaming else [out]), *finished.reports]
+    done = figures.photos - finished.resumed
+    rate = f"{done / finished.seconds:,.0f} photos/s"
+    notify(
+        f"{done:,} photos in {finished.seconds:,.1f} s, {rate}"
+        + (f"; written: {', '.join(written)}" if written else "")
     )
-    notify(f"model: {classifier.model.file}")
-    say_thresholds(classifier.info.thresholds, threshold)
-    finished = run(
-        classifier,
-        photos,
-        sys.stdout if streaming else out,
-        notify,
-        threshold=threshold,
-        groups=table,
-        report_file=report_file,
-        resume=resume,
-        overwrite=overwrite,
-        provider=provider,
-    )
-    report = finished.report
-    if report.labelled:
-        click.echo(f"{as_text(report.metrics())}\n\n{NOTE}", err=streaming)
-    elif groups:
-        notify(f"{groups}: no figures, for no photo's folder carries a label")
-    written = [name for name in (None if streaming else out, finished.report_file) if name]
-    if written:
-        notify(f"written: {', '.join(written)}")
     if finished.skipped:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(finished.skipped.items()))
-        notify(f"left out as no photos: {kinds}")
-    if report.unreadable:
-        notify(f"{report.unreadable:,} of {report.photos:,} photos could not be read: see the column error")
-    if strict and (report.unreadable or finished.unlistable):
+        notify(f"left out, not photos: {kinds}")
+    if figures.unreadable:
+        notify(f"{figures.unreadable:,} of {figures.photos:,} photos could not be read: see the column error")
+    if strict and (figures.unreadable or finished.unlistable):
         ctx.exit(3)

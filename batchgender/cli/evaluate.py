@@ -2,65 +2,64 @@
 
 import click
 
-from batchgender.cli.options import foreign_options, notify, reading_options, say_thresholds
+from batchgender.cli.options import foreign_options, notify_thresholds, quiet_option, report_options
+from batchgender.io import Notify
 
 
-@click.command()
+@click.command(short_help="Measure a model on labelled photos.")
 @click.argument("model")
 @click.option("--data", metavar="SRC", help="As for train.  [default: myvision/gender-classification]")
 @click.option("--split", type=click.Choice(["test", "val", "train", "all"]), default="test", show_default=True)
-@click.option("--report", "report_file", metavar="FILE", help="Write the report too: .json or .html.")
-@reading_options
-@click.option("--flip", is_flag=True, help="Let a checkpoint look at the mirror image too.")
+@click.option(
+    "--report", "reports", metavar="FILE", multiple=True, help="Write the report, too: .json or .html; several times."
+)
+@report_options
+@click.option("--flip", is_flag=True, help="Average a checkpoint's answers over the photo and its mirror image.")
 @foreign_options
+@quiet_option
 def evaluate(
     model: str,
     data: str | None,
     split: str,
-    report_file: str | None,
+    reports: tuple[str, ...],
     threshold: float | None,
     groups: str | None,
     flip: bool,
     classes: list[str] | None,
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
+    notify: Notify,
 ) -> None:
     """Measure a checkpoint or model file on labelled photos.
 
+    MODEL is a file, or `packaged`. An ONNX file on folders of photos needs no PyTorch.
+
     \b
     Examples:
+      batchgender evaluate packaged --data ./faces
       batchgender evaluate runs/alexnet-seed/best.pt
-      batchgender evaluate exports/batchgender.onnx --data ./photos --report report.json
-      batchgender evaluate exports/batchgender.onnx --data ./photos --groups ages.csv
+      batchgender evaluate exports/batchgender.onnx --data ./faces --report report.json --groups ages.csv
     """
-    from batchgender.export.load_any_model import open_any
+    from batchgender.export.load_any_model import load_any_model
     from batchgender.model.thresholds import in_force
-    from batchgender.report.counts import NOTE, as_text, check_report, write_report
+    from batchgender.report.files import check_report, write_report
     from batchgender.report.groups_csv import read_groups
-    from batchgender.training.data.sources import DEFAULT_SOURCE, load_split
+    from batchgender.report.text import NOTE, report_text
+    from batchgender.training.data.open_source import DEFAULT_SOURCE, open_source
+    from batchgender.training.evaluation import EvaluationOptions
     from batchgender.training.evaluation import evaluate as measure
 
-    if report_file:
-        check_report(report_file)
+    for report in reports:
+        check_report(report)
     table = read_groups(groups) if groups else None
-    predict, info = open_any(model, classes, mean, std, flip)
-    thresholds = in_force(info.thresholds, threshold, info.classes)
-    say_thresholds(info.thresholds, threshold)
-    source = data or DEFAULT_SOURCE
-    photos = load_split(source, split, notify)
-    metrics = measure(
-        predict,
-        info.classes,
-        photos,
-        info.input_size,
-        notify,
-        thresholds=thresholds,
-        temperature=info.temperature,
-        bias=info.bias,
-        groups=table,
-    ).metrics()
-    click.echo(f"{as_text(metrics)}\n\n{NOTE}")
-    if report_file:
-        about = {"model": model, "photos_from": [source], "split": split, "thresholds": thresholds}
-        write_report(report_file, metrics, about)
-        notify(f"written: {report_file}")
+    loaded = load_any_model(model, classes, mean, std, flip)
+    thresholds = in_force(loaded.info.thresholds, threshold, loaded.info.classes)
+    notify_thresholds(loaded.info.thresholds, threshold, notify)
+    source = open_source(data or DEFAULT_SOURCE, notify)
+    photos = source.split(split)
+    figures = measure(loaded.predict, loaded.info, photos, notify, EvaluationOptions(thresholds, table))
+    click.echo(f"{report_text(figures)}\n\n{NOTE}")
+    for report in reports:
+        about = {"model": model, "photos_from": [source.name], "split": split, "thresholds": thresholds}
+        write_report(report, figures, about)
+        notify(f"written: {report}")

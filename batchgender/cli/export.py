@@ -2,18 +2,20 @@
 
 import click
 
-from batchgender.cli.options import notify
+from batchgender.cli.options import quiet_option
+from batchgender.extras import require_extra
+from batchgender.io import Notify
 
 
 def _rank(ctx: click.Context, param: click.Parameter, value: str | None) -> int | str | None:
     if value is None or value == "auto":
         return value
     if not (value.isascii() and value.isdigit() and int(value)):
-        raise click.BadParameter(f"{value!r} is neither a number from 1 on nor auto", ctx, param)
+        raise click.BadParameter(f"{value!r}: give a whole number above 0, or auto", ctx, param)
     return int(value)
 
 
-@click.command()
+@click.command(short_help="Write model files for other programs.")
 @click.argument("checkpoint", required=False)
 @click.option(
     "--format",
@@ -22,9 +24,11 @@ def _rank(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
     multiple=True,
     help="May be given several times.",
 )
-@click.option("--out", metavar="FOLDER", default="exports", show_default=True, help="Or a file, for one format.")
+@click.option("-o", "--out", metavar="FOLDER", default="exports", show_default=True, help="Or a file, for one format.")
 @click.option(
-    "--data", metavar="SRC", help="Photos to check the files on, label by label.  [default: those of the training]"
+    "--data",
+    metavar="SRC",
+    help="Photos to check the files on; their classes are compared, too.  [default: those of the training]",
 )
 @click.option(
     "--compress",
@@ -34,11 +38,14 @@ def _rank(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
     help="Linear layers of this rank; auto: the smallest that keeps the accuracy.",
 )
 @click.option("--quantize", type=click.Choice(["int8", "float16"]), help="Weights in 8 or 16 bits, for onnx.")
-@click.option("--flip", is_flag=True, help="Let the model look at the mirror image too: twice the work.")
+@click.option("--flip", is_flag=True, help="Average the answers over the photo and its mirror image: twice the work.")
 @click.option("--opset", type=click.IntRange(18, 23), default=18, show_default=True, help="Of the ONNX file.")
 @click.option("--max-flips", type=click.IntRange(0), help="Keep no file that changes the class of more test photos.")
-@click.option("--license", "terms", metavar="TEXT", help="What the file says of its licence.")
+@click.option(
+    "--license", "terms", metavar="TEXT", help="The licence that the file states.  [default: the checkpoint's]"
+)
 @click.option("--compare", is_flag=True, help="Write nothing: a table of all sizes, with accuracy and speed.")
+@quiet_option
 def export(
     checkpoint: str | None,
     formats: tuple[str, ...],
@@ -51,6 +58,7 @@ def export(
     max_flips: int | None,
     terms: str | None,
     compare: bool,
+    notify: Notify,
 ) -> None:
     """Write model files, checked against PyTorch.
 
@@ -73,20 +81,18 @@ def export(
         raise click.UsageError("--compare measures all sizes and writes none; give --data and --opset alone with it")
     if quantize and set(formats) != {"onnx"}:
         raise click.UsageError("--quantize is for --format onnx alone")
+    require_extra("train", "batchgender export")
     from batchgender.training.run_folders import newest
+    from batchgender.training.run_plan import BEST, RUNS
 
-    chosen = checkpoint or str(newest("best.pt", "train first, or name a checkpoint"))
+    chosen = checkpoint or str(newest(RUNS, BEST, "train first, or name a checkpoint"))
     notify(f"checkpoint: {chosen}")
     if compare:
-        from batchgender.export.compare_sizes import as_text, compare_exports
+        from batchgender.export.size_table import measure_variants, size_table_text
 
-        click.echo(as_text(compare_exports(chosen, data, notify, opset)))
+        click.echo(size_table_text(measure_variants(chosen, data, notify, opset)))
         return
-    from batchgender.export.export_checkpoint import Options
-    from batchgender.export.export_checkpoint import export as write
-    from batchgender.training.checkpoint import LICENSE
+    from batchgender.export.export_checkpoint import ExportOptions, export_checkpoint
 
-    if "torchscript" in formats:
-        notify("TorchScript is deprecated in PyTorch; --format pt2 is its successor")
-    options = Options(rank, quantize, flip, terms or LICENSE, opset, max_flips)
-    write(chosen, formats, out, data, notify, options)
+    options = ExportOptions(rank, quantize, flip, terms, opset, max_flips)
+    export_checkpoint(chosen, formats, out, data, notify, options)

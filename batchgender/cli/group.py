@@ -1,5 +1,7 @@
-"""The command line: the group of commands, and how it ends."""
+"""The command line: the group of commands, and how a command ends."""
 
+import sys
+import traceback
 from typing import Any
 
 import click
@@ -12,19 +14,14 @@ from batchgender.cli.compare import compare
 from batchgender.cli.evaluate import evaluate
 from batchgender.cli.export import export
 from batchgender.cli.inspect import inspect
+from batchgender.cli.options import show_traceback, traceback_option
 from batchgender.cli.train import train
 from batchgender.cli.tune import tune
 from batchgender.errors import UserError, os_reason
 
-_GO_ON = {
-    "classify": "; rows written to a file are kept, go on with --resume",
-    "train": "; each whole epoch is kept, go on from the last with --resume",
-    "tune": "; each whole trial is kept, go on with --resume",
-}
-
 
 class _Group(click.Group):
-    """Commands in the order of the work; what a user can cause ends in one line."""
+    """Commands in the order of use; an error that a user can cause ends in one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -33,6 +30,8 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except UserError as error:
+            if show_traceback():
+                traceback.print_exception(error, file=sys.stderr)
             raise click.ClickException(str(error).replace("\n", "\\n")) from error
         except MemoryError as error:
             raise click.ClickException("not enough memory; close other programs, or try --workers 1") from error
@@ -42,22 +41,31 @@ class _Group(click.Group):
                 raise
             raise click.ClickException(f"can't write to stdout ({os_reason(error)}); files are written") from error
         except KeyboardInterrupt:
-            click.echo(f"interrupted{_GO_ON.get(ctx.invoked_subcommand or '', '')}", err=True)
+            click.echo("interrupted", err=True)
             ctx.exit(130)
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__)
-def main() -> None:
+@click.group(
+    cls=_Group,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="batchgender")
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Folders of face photos in, a CSV with Female or Male, confidence and accuracy out.
 
     \b
     Example:
       batchgender classify ./photos --out results.csv
 
-    It predicts how a photo's subject was labelled in the training data, not a person's identity.
+    The model predicts how a photo's subject was labelled in its training data, not a person's identity.
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
-for command in (train, tune, evaluate, calibrate, export, classify, compare, bench, inspect):
+main.params.append(traceback_option())
+for command in (classify, compare, inspect, bench, evaluate, train, calibrate, tune, export):
+    command.params.append(traceback_option())
     main.add_command(command)

@@ -1,10 +1,10 @@
 """Linear layers of low rank: nearly the same answers from a fraction of the weights.
 
-A layer answers real photos along few directions. With U [out, rank] the leading eigenvectors of the covariance of its
-responses y = Wx + b, and m their mean, y is replaced by U U'(y - m) + m: of all layers of this rank the one with the
-smallest squared error over these photos (Zhang, Zou, He, Sun 2015, arXiv:1505.06798, section 3.1). U are also the left
-singular vectors of W C^(1/2), with C the covariance of the inputs, so this is what the whitening of SVD-LLM
-(arXiv:2403.12403) gives, with no inverse of C to be taken.
+The responses of a layer to real photos vary along few directions. With U [out, rank] the leading eigenvectors of the
+covariance of its responses y = Wx + b, and m their mean, y is replaced by U U'(y - m) + m: of all layers of this rank
+the one with the smallest squared error over these photos (Zhang, Zou, He, Sun 2015, arXiv:1505.06798, section 3.1). U
+are also the left singular vectors of W C^(1/2), with C the covariance of the inputs, so this is what the whitening of
+SVD-LLM (arXiv:2403.12403) gives, with no inverse of C to be taken.
 """
 
 import copy
@@ -19,15 +19,14 @@ from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
 from batchgender.errors import UserError
-from batchgender.export.agreement import Judge, Kept
+from batchgender.export.agreement import Agreement, Reference
 from batchgender.io import Notify
-from batchgender.training.evaluation import predictor
+from batchgender.model import tolerances
+from batchgender.training.networks.deployed import probabilities_of
 
 Module = TypeVar("Module", bound=nn.Module)
 
 _SMALLEST_RANK = 16
-# What `smallest` lets a rank cost: a fall of accuracy in points, and a mean difference in probability.
-_FALL, _MEAN = 0.2, 0.01
 # Layers that answer many positions of a photo (after a transposed convolution, in ConvNeXt) give a few of each.
 _POSITIONS = 4
 
@@ -40,7 +39,7 @@ class Response:
     directions: Tensor
 
 
-def folded(network: nn.Module) -> nn.Module:
+def fold_batch_norm(network: nn.Module) -> nn.Module:
     """A copy of a network in evaluation mode, its batch normalisation folded into the layers before it.
 
     A network that torch.fx can't trace, because it branches on its input, is given back as it is.
@@ -56,11 +55,11 @@ def responses(module: nn.Module, batches: Iterable[NDArray[np.uint8]], rank: int
 
     Raises UserError where the module has no such layer, or the photos are too few for this rank.
     """
-    layers = {name: layer for name, layer in module.named_modules() if _saves(layer, rank)}
+    layers = {name: layer for name, layer in module.named_modules() if _has_fewer_weights(layer, rank)}
     if not layers:
         raise UserError(f"--compress: no linear layer of this network gets smaller by rank {rank}; leave it out")
     rows: dict[str, list[Tensor]] = {name: [] for name in layers}
-    hooks = [layer.register_forward_hook(_keeper(rows[name])) for name, layer in layers.items()]
+    hooks = [layer.register_forward_hook(_keep_responses(rows[name])) for name, layer in layers.items()]
     try:
         with torch.inference_mode():
             for images in batches:
@@ -76,36 +75,37 @@ def compress(module: Module, found: dict[str, Response], rank: int) -> Module:
     small = {
         id(layer): _factors(layer, found[name], rank)
         for name, layer in module.named_modules()
-        if name in found and isinstance(layer, nn.Linear) and _saves(layer, rank)
+        if name in found and isinstance(layer, nn.Linear) and _has_fewer_weights(layer, rank)
     }
     # deepcopy takes what its memo holds in place of a copy.
     return copy.deepcopy(module, small)
 
 
-def smallest(
-    module: Module, batches: Iterable[NDArray[np.uint8]], judge: Judge, notify: Notify
-) -> tuple[Module, int, Kept]:
-    """Compress by the first rank of 16, 32, 64, ... that keeps validation accuracy and probabilities; say each try.
+def smallest_rank_that_agrees(
+    module: Module, batches: Iterable[NDArray[np.uint8]], reference: Reference, notify: Notify
+) -> tuple[Module, int, Agreement]:
+    """Compress by the first rank of 16, 32, 64, ... that keeps validation accuracy and probabilities.
 
-    Raises UserError where no rank does.
+    `notify` gets each try. Raises UserError where no rank does.
     """
     found = responses(module, batches, _SMALLEST_RANK)
     limit = min(response.directions.shape[1] for response in found.values())
     rank = _SMALLEST_RANK
-    while rank < limit and any(_saves(layer, rank) for layer in module.modules()):
+    while rank < limit and any(_has_fewer_weights(layer, rank) for layer in module.modules()):
         small = compress(module, found, rank)
-        kept = judge.compare(predictor(small))
-        notify(f"rank {rank}: {kept}")
-        if kept.fall <= _FALL and kept.mean_difference <= _MEAN:
-            return small, rank, kept
+        agreement = reference.compare(probabilities_of(small), f"rank {rank}")
+        notify(f"rank {rank}: {agreement}")
+        close = agreement.mean_difference <= tolerances.RANK_MEAN_DIFFERENCE
+        if close and agreement.points_lost <= tolerances.RANK_POINTS_LOST:
+            return small, rank, agreement
         rank *= 2
     raise UserError(
-        f"--compress auto: no rank below {rank} keeps the accuracy within {_FALL} points and the probabilities"
-        f" within {_MEAN} on average; leave it out or name a rank"
+        f"--compress auto: no rank below {rank} keeps the accuracy within {tolerances.RANK_POINTS_LOST} points and the"
+        f" probabilities within {tolerances.RANK_MEAN_DIFFERENCE} on average; leave it out or name a rank"
     )
 
 
-def _saves(layer: nn.Module, rank: int) -> bool:
+def _has_fewer_weights(layer: nn.Module, rank: int) -> bool:
     """Whether two layers of this rank hold fewer weights; False for all but plain `nn.Linear`."""
     # Subclasses are read by their owner (attention) without being called.
     if type(layer) is not nn.Linear:
@@ -113,7 +113,7 @@ def _saves(layer: nn.Module, rank: int) -> bool:
     return rank * (layer.in_features + layer.out_features) < layer.in_features * layer.out_features
 
 
-def _keeper(rows: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+def _keep_responses(rows: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
     def keep(layer: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
         by_photo = output.reshape(len(output), -1, output.shape[-1])  # [B, positions, out]
         step = -(-by_photo.shape[1] // _POSITIONS)

@@ -1,89 +1,115 @@
-"""What a model file or a checkpoint says of itself, as plain data and as text."""
+"""What a model file is and states of itself, as plain data and as text."""
 
 import os
 from typing import Any
 
 from batchgender.errors import UserError
-from batchgender.io import one_line, percent
-from batchgender.model.model_file import METADATA_KEY, describe_onnx, open_model, read_extra
-from batchgender.model.onnx_summary import onnx_facts
-from batchgender.model.self_check import replay
+from batchgender.io import one_line, percent, text_table
+from batchgender.model.file_kind import FileKind, kind_of_file
+from batchgender.model.metadata import METADATA_KEY, ModelInfo, read_archive_metadata
+from batchgender.model.onnx_summary import onnx_summary
+from batchgender.model.open_model import Model, named_model, open_model, session_metadata
+from batchgender.model.self_check import run_self_check
+from batchgender.model.session import Session, open_session
+
+# Of a file that does not state its input size.
+_USUAL_SIDE = 224
 
 
-def describe(file: str) -> dict[str, Any] | None:
-    """File, size in bytes, what it is made of where it is ONNX, its metadata, and whether `classify` takes it.
+def inspect_model_file(name: str) -> dict[str, Any] | None:
+    """File, size in bytes, summary of the graph where it is ONNX, metadata, and whether `classify` takes it.
 
-    None where it is no model file, but perhaps a checkpoint.
-
-    Raises UserError where the file is missing, damaged, none that says anything of itself, or answers the pictures
-    in it wrongly.
+    None where it is no exported model, but perhaps a checkpoint. Raises UserError where the file is missing or damaged,
+    or fails its self-check.
     """
+    file = named_model(name)
     if os.path.isdir(file):
         raise UserError(f"{file}: a folder; give a model file")
     if not os.path.isfile(file):
         raise UserError(f"{file}: no such model file")
-    facts: dict[str, Any] = {"file": file, "bytes": os.path.getsize(file)}
-    if file.endswith(".onnx"):
-        facts |= describe_onnx(file)
-        own = facts[METADATA_KEY]
-        facts |= onnx_facts(file, own["input_size"] if own else 224)
-        answered = replay(open_model(file)) if own else None
-        return facts | {"golden_difference": answered, "classify": "ready" if own else _wanted(file)}
-    if info := read_extra(file):
-        return facts | {METADATA_KEY: info.as_dict(), "classify": "no: it takes ONNX, export --format onnx"}
-    if file.endswith((".xml", ".mlmodel")):
-        raise UserError(f"{file}: OpenVINO's and Core ML's files are for their own tools; inspect the ONNX file")
-    return None
+    found: dict[str, Any] = {"file": file, "bytes": os.path.getsize(file)}
+    kind = kind_of_file(file)
+    if kind is FileKind.CHECKPOINT:
+        return None
+    if kind is FileKind.ONNX:
+        return found | _inspect_onnx(file)
+    if kind in (FileKind.OPENVINO, FileKind.COREML):
+        raise UserError(f"{file}: {kind.value} files are for their own tools; inspect the ONNX file")
+    info = read_archive_metadata(file)
+    assert info
+    return found | {
+        METADATA_KEY: info.as_dict(),
+        "classify": f"no: {kind.value}; it takes ONNX, export --format onnx",
+    }
 
 
-def as_text(found: dict[str, Any]) -> str:
-    """Lay the facts out for a terminal."""
+def read_metadata(file: str) -> ModelInfo | None:
+    """The metadata of an ONNX file; None where it is not from batchgender. Raises UserError as `open_session` does."""
+    return session_metadata(open_session(file), file)
+
+
+def _inspect_onnx(file: str) -> dict[str, Any]:
+    session = open_session(file)
+    info = session_metadata(session, file)
+    model: Model | None = None
+    try:
+        model = open_model(file, session=session)
+        ready = "ready"
+    except UserError as error:
+        if info:
+            raise
+        ready = f"no: {str(error).removeprefix(f'{file}: ')}"
+    return {
+        **_ports(session),
+        METADATA_KEY: info.as_dict() if info else None,
+        **onnx_summary(file, info.input_size if info else _USUAL_SIDE),
+        # The name that it had in 0.1.0.
+        "golden_difference": run_self_check(model) if model else None,
+        "classify": ready,
+    }
+
+
+def _ports(session: Session) -> dict[str, dict[str, str]]:
+    sides = {"inputs": session.inputs, "outputs": session.outputs}
+    return {side: {value.name: f"{value.type} {value.shape}" for value in values} for side, values in sides.items()}
+
+
+def inspection_text(found: dict[str, Any]) -> str:
+    """Lay out what `inspect_model_file`, or the inspection of a checkpoint, found."""
     own = found[METADATA_KEY] or {}
-    metrics, adds, parameters = own.get("metrics", {}), found.get("multiply_adds"), found.get("parameters")
+    adds, parameters = found.get("multiply_adds"), found.get("parameters")
+    trained = (own.get("recipe", {}).get("name"), own.get("dataset"), own.get("created"))
+    checked = found.get("golden_difference")
     rows = {
         "file": f"{found['file']}, {found['bytes'] / 1e6:.1f} MB",
         "classes": ", ".join(own.get("classes", [])),
         "architecture": own.get("architecture"),
         "precision": own.get("precision") or found.get("weights"),
-        "trained": " ".join(
-            str(text) for text in (own.get("recipe", {}).get("name"), own.get("dataset"), own.get("created")) if text
-        ),
-        "accuracy": _accuracy(
-            metrics, "of the checkpoint, before it was made smaller: " if own.get("compression") else ""
-        ),
+        "trained": " ".join(str(text) for text in trained if text),
+        "accuracy": _accuracy(own),
         "thresholds": ", ".join(f"{name} {value:g}" for name, value in own.get("thresholds", {}).items()),
         "licence": own.get("license"),
         "inputs": _values(found.get("inputs")),
         "outputs": _values(found.get("outputs")),
         "opset": found.get("opset"),
         "parameters": f"{parameters:,}" if parameters else None,
-        "a photo": f"{adds / 1e6:,.0f} million multiply-adds" if adds else None,
-        "weights elsewhere": "yes, in another file" if found.get("external_data") else None,
-        "its own pictures": f"answered as it says, {found['golden_difference']:.1e} apart"
-        if found.get("golden_difference") is not None
-        else None,
+        "work a photo": f"{adds / 1e6:,.0f} million multiply-adds" if adds else None,
+        "external weights": "yes, in another file" if found.get("external_data") else None,
+        "self-check": None if checked is None else f"passed, largest difference {checked:.1e}",
         "epoch": found.get("epoch"),
         "classify": found["classify"],
     }
-    width = max(len(name) for name, value in rows.items() if value)
-    return "\n".join(f"{name:<{width}}  {one_line(str(value))}" for name, value in rows.items() if value)
+    return "\n".join(text_table([[name, one_line(str(value))] for name, value in rows.items() if value]))
 
 
-def _accuracy(metrics: dict[str, Any], origin: str) -> str:
-    try:
-        recalls = ", ".join(f"{name} {percent(each['recall'])}" for name, each in metrics["classes"].items())
-        return f"{origin}{percent(metrics['accuracy'])} on {metrics['labelled']:,} test photos ({recalls})"
-    except (KeyError, TypeError, ValueError, AttributeError):  # None there, or of another program's making.
+def _accuracy(own: dict[str, Any]) -> str:
+    figures = own.get("metrics")
+    if not figures:
         return ""
+    origin = "of the checkpoint, before it was made smaller: " if own.get("compression") else ""
+    recalls = ", ".join(f"recall {name} {percent(each['recall'])}" for name, each in figures["classes"].items())
+    return f"{origin}{percent(figures['accuracy'])} on {figures['labelled']:,} test photos ({recalls})"
 
 
 def _values(values: dict[str, str] | None) -> str:
     return "; ".join(f"{name}: {kind}" for name, kind in (values or {}).items())
-
-
-def _wanted(file: str) -> str:
-    try:
-        open_model(file)
-    except UserError as error:
-        return f"no: {str(error).removeprefix(f'{file}: ')}"
-    return "ready"

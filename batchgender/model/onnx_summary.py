@@ -1,4 +1,4 @@
-"""What an ONNX file is made of: opset, precision, parameters, multiplications a photo."""
+"""A summary of an ONNX graph: opset, precision, parameters, multiply-adds a photo."""
 
 from math import prod
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto
 
-from batchgender.errors import UserError, os_reason
+from batchgender.model.onnx_file import load_onnx
 
 _LAYERS = ("Conv", "Gemm", "MatMul")
 _PRECISIONS: dict[int, str] = {
@@ -16,21 +16,11 @@ _PRECISIONS: dict[int, str] = {
 }
 
 
-def load_onnx(file: str) -> onnx.ModelProto:
-    """Read an ONNX file, without external weights; raises UserError where it is none."""
-    try:
-        return onnx.load(file, load_external_data=False)
-    except OSError as error:
-        raise UserError(f"{file}: can't read the model ({os_reason(error)})") from error
-    except Exception as error:  # Protobuf's own.
-        raise UserError(f"{file}: damaged, cut short, or no ONNX model") from error
+def onnx_summary(file: str, side: int) -> dict[str, Any]:
+    """Summarise an ONNX file for one photo of `side` pixels; None where it can't be told. Reads no external weights.
 
-
-def onnx_facts(file: str, side: int) -> dict[str, Any]:
-    """Facts of an ONNX file fed one photo of `side` pixels; what can't be told is None. Reads no external weights.
-
-    `multiply_adds` are those of convolutions and linear layers; `weights` is the type that most of them have. Raises
-    UserError where the file is none.
+    `multiply_adds` are those of convolutions and linear layers; `weights` is the data type of most weights. Raises
+    UserError where the file is no ONNX model.
     """
     model = load_onnx(file)
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}

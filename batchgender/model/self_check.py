@@ -1,11 +1,11 @@
-"""Pictures that a model file carries beside the answers it shall give to them, so that a wrong use of it shows.
+"""A model file's self-check: pictures in it, with the answers that it gives for them, so that a wrong use shows.
 
-Swapped colours, another kernel of resizing, a runtime that computes something else: each gives answers that are
-plausible and wrong. A program that embeds the file decodes these pictures its own way, asks, and compares.
+Swapped colours, another way of resizing, a runtime that computes something else: each gives answers that are plausible
+and wrong. A program that embeds the file decodes these pictures in its own way, asks the model, and compares.
 """
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,82 +14,84 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchgender.errors import UserError
-from batchgender.model.model_file import Model, ModelInfo
+from batchgender.model import tolerances
+from batchgender.model.agreement import Predict, difference
+from batchgender.model.metadata import ModelInfo
+from batchgender.model.open_model import Model
 from batchgender.photos.decode import decode
 from batchgender.photos.generated import generated_pictures
 
 Image = NDArray[np.uint8]
-Predict = Callable[[Image], NDArray[np.float32]]
 
 # Height and width: one picture to enlarge, one to shrink, neither square.
 _SIZES = ((56, 48), (300, 360))
-_MADE = 48
+_CANDIDATES = 48
 # A step of so many shades: fewer of them take fewer bytes.
 _SHADES = 64
-# How far a sound runtime may be off, in probability, by the file's precision.
-_TOLERANCES = {"float32": 1e-3, "float16": 0.01, "int8": 0.06}
 
 
-def golden_pictures(predict: Predict) -> list[Image]:
-    """Generated pictures uint8 [height, width, 3], one of each size: those that tell the usual mistakes best."""
-    made = [picture // _SHADES * _SHADES for picture in generated_pictures(_MADE)]
-    return [max((_sized(image, size) for image in made), key=lambda image: _told(predict, image)) for size in _SIZES]
+def self_check_pictures(predict: Predict) -> list[Image]:
+    """Generated pictures uint8 [height, width, 3], one of each size: those whose answers mistakes change most."""
+    candidates = [picture // _SHADES * _SHADES for picture in generated_pictures(_CANDIDATES)]
+    return [
+        max((_scaled(image, size) for image in candidates), key=lambda image: _least_change(predict, image))
+        for size in _SIZES
+    ]
 
 
-def with_golden(info: ModelInfo, predict: Predict, images: Sequence[Image] = ()) -> ModelInfo:
-    """What a model file says of itself with these pictures, else with those it has, and the answers of `predict`."""
-    images = images or [_picture(one) for one in info.golden]
-    carried = [
+def with_self_check(info: ModelInfo, predict: Predict, images: Sequence[Image] = ()) -> ModelInfo:
+    """The metadata with these pictures, else with those that it has, and the answers of `predict` to them."""
+    images = images or [_picture(entry) for entry in info.self_check]
+    entries = [
         {
             "png": base64.b64encode(cv2.imencode(".png", image[..., ::-1])[1].tobytes()).decode(),
             "probabilities": [round(float(p), 6) for p in predict(image[None])[0]],
         }
         for image in images
     ]
-    return replace(info, golden=carried, golden_tolerance=_TOLERANCES[info.precision])
+    return replace(info, self_check=entries, self_check_tolerance=tolerances.SELF_CHECK[info.precision])
 
 
-def replay(model: Model) -> float | None:
-    """The largest difference in probability from the file's own answers; None where it carries no pictures.
+def run_self_check(model: Model) -> float | None:
+    """The largest difference in probability from the answers in the file; None where it carries no pictures.
 
-    Raises UserError where it is larger than the file allows, or what it carries is damaged.
+    Raises UserError where it is larger than the file allows, or the pictures are damaged.
     """
-    if not model.info.golden:
+    if not model.info.self_check:
         return None
     largest = 0.0
     try:
-        for one in model.info.golden:
-            expected = np.array(one["probabilities"], np.float32)
-            found = model.predict(_picture(one)[None])[0]
+        for entry in model.info.self_check:
+            expected = np.array(entry["probabilities"], np.float32)
+            found = model.predict(_picture(entry)[None])[0]
             if expected.shape != found.shape or not np.isfinite(expected).all():
                 raise ValueError
-            # A NaN is no small difference.
-            largest = max(largest, float(np.nan_to_num(np.abs(found - expected), nan=1.0).max()))
+            largest = max(largest, difference(found, expected))
     except UserError:
         raise
     except Exception as error:  # Base64, PNG and shapes each fail their own way.
-        raise UserError(f"{model.file}: the pictures that it checks itself by are damaged; export it again") from error
-    if not largest <= model.info.golden_tolerance:
+        raise UserError(f"{model.file}: the pictures of its self-check are damaged; export it again") from error
+    if not largest <= model.info.self_check_tolerance:
         raise UserError(
-            f"{model.file}: gives other answers than it says it should to the pictures in it ({largest:.3f} apart in"
-            f" probability, {model.info.golden_tolerance:g} allowed); it was changed, or is computed wrongly here:"
-            " export it again, or choose another --provider"
+            f"{model.file}: failed its self-check: its answers to the pictures in it are {largest:.3f} in probability"
+            f" from those that it states, {model.info.self_check_tolerance:g} allowed; the file was changed, or is"
+            " computed wrongly here: export it again, or choose another --provider"
         )
     return largest
 
 
-def _sized(image: Image, size: tuple[int, int]) -> Image:
+def _scaled(image: Image, size: tuple[int, int]) -> Image:
     return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
-def _picture(carried: dict[str, Any]) -> Image:
-    return decode(base64.b64decode(carried["png"]))
+def _picture(entry: dict[str, Any]) -> Image:
+    return decode(base64.b64decode(entry["png"]))
 
 
-def _told(predict: Predict, image: Image) -> float:
+def _least_change(predict: Predict, image: Image) -> float:
     """How much the answer changes, at least, by swapped colours and by another way of resizing."""
     right = predict(image[None])[0]
     swapped = np.ascontiguousarray(image[..., ::-1])
-    # Far from the model's own sides, so that its kernel has something to do.
-    rough = _sized(image, (224, 224))
-    return min(float(np.abs(predict(other[None])[0] - right).max()) for other in (swapped, rough))
+    # Far from the model's own sides, so that its filter has something to do.
+    resized = _scaled(image, (224, 224))
+    return min(float(np.abs(predict(other[None])[0] - right).max()) for other in (swapped, resized))

@@ -10,11 +10,12 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from batchgender.errors import OutOfMemory, UserError, os_reason
+from batchgender.io import first_line
 
-# Where a build of it tells its maker how it is used, it shall not.
+# Some builds report their use to their maker.
 ort.disable_telemetry_events()
 
-CPU = "cpu"
+CPU, AUTO = "cpu", "auto"
 _ONNXRUNTIME = {
     CPU: "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -39,7 +40,7 @@ Run = Callable[[list[str] | None, dict[str, NDArray[Any]]], list[NDArray[Any]]]
 class Session:
     """An open file. `run` takes the names of outputs (None: all) and arrays by input, from several threads at once.
 
-    `inputs` and `outputs` have a name, a type and a shape each; `provider` says in words who computes.
+    `inputs` and `outputs` have a name, a type and a shape each; `provider` is the execution provider in words.
     """
 
     inputs: Sequence[Any]
@@ -74,29 +75,35 @@ def open_session(file: str) -> Session:
                 f"{file}: its weights are in another file, which is not beside it; keep the two together"
             ) from error
         raise UserError(
-            f"{file}: damaged, cut short, or no ONNX model that onnxruntime can run ({first_line(error)})"
+            f"{file}: damaged, cut short, or no ONNX model that onnxruntime can run ({_runtime_message(error)})"
         ) from error
     if not session.inputs:
         raise UserError(f"{file}: no image classifier: it has no input")
     return session
 
 
-def move(session: Session, file: str, provider: str, workers: int, size: int | None) -> Session:
-    """The session's file on another provider, for `workers` threads that call at once.
+def check_provider(provider: str) -> None:
+    """Raise UserError where an execution provider is not installed, before any file is opened."""
+    if provider not in installed():
+        raise UserError(
+            f"provider {provider} is not installed (installed: {', '.join(installed())}); it comes with"
+            f" {_PACKAGES[provider]}"
+        )
+
+
+def open_on_provider(session: Session, file: str, provider: str, workers: int, size: int | None) -> Session:
+    """Open the session's file on another execution provider, for `workers` threads that call at once.
 
     `size` fixes the sides of the image, where the file leaves them open. Raises UserError where the provider is not
     installed, or does not take this file.
     """
-    if provider not in installed():
-        raise UserError(
-            f"provider {provider} is not installed ({', '.join(installed())} is); it comes with {_PACKAGES[provider]}"
-        )
+    check_provider(provider)
     try:
         if provider == "openvino":
             return _openvino(session, file, workers, size)
         moved = _onnxruntime(file, provider)
     except Exception as error:  # Neither runtime's exceptions have a common base.
-        raise UserError(f"{file}: provider {provider} can't run it ({first_line(error)})") from error
+        raise UserError(f"{file}: provider {provider} can't run it ({_runtime_message(error)})") from error
     if _ONNXRUNTIME[provider] not in moved.provider:
         raise UserError(f"provider {provider} is installed but does not start; check its drivers")
     return moved
@@ -146,13 +153,12 @@ def _openvino(session: Session, file: str, workers: int, size: int | None) -> Se
 
 
 def _failure(file: str, error: Exception) -> UserError:
-    line = first_line(error)
+    line = _runtime_message(error)
     if isinstance(error, MemoryError) or any(words in str(error).lower() for words in _NO_MEMORY):
         return OutOfMemory(f"{file}: not enough memory for the model ({line})")
     return UserError(f"{file}: the model failed ({line})")
 
 
-def first_line(error: Exception) -> str:
-    """What a runtime says, in one line."""
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return line.removeprefix("[ONNXRuntimeError] : ")[:200]
+def _runtime_message(error: Exception) -> str:
+    """What a runtime says, in one line, without its own prefix."""
+    return first_line(error).removeprefix("[ONNXRuntimeError] : ")[:200]

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from batchgender.errors import UserError, os_reason
-from batchgender.io import one_line, percent
+from batchgender.io import one_line, percent, text_table
 
 _WORST = 10
 
@@ -46,7 +46,7 @@ class Comparison:
         return {"schema": 1, "flipped": self.flipped, **asdict(self)}
 
 
-def compare(first: str, second: str) -> Comparison:
+def compare_results(first: str, second: str) -> Comparison:
     """Compare two results files (.csv, .jsonl, .parquet), photo by photo; raises UserError where that can't be done."""
     tables = [_read(name) for name in (first, second)]
     both = tables[0].merge(tables[1], "outer", on="path", suffixes=("_a", "_b"), indicator=True)
@@ -96,28 +96,30 @@ def mcnemar(fixed: int, broken: int) -> float:
     return min(1.0, 2 * sum(math.exp(log - changes * math.log(2)) for log in logs))
 
 
-def as_text(found: Comparison) -> str:
+def comparison_text(found: Comparison) -> str:
     """Lay the figures out for a terminal."""
     lines = [
         f"{found.photos:,} photos in both, {found.only_first:,} in the first alone, {found.only_second:,} in the second"
     ]
-    lines.append(f"same prediction    {percent(found.same / found.photos):>8}   {found.flipped:,} changed")
+    rows = [["same prediction", percent(found.same / found.photos), f"{found.flipped:,} changed"]]
+    rows += [[f"  {kind}", f"{count:,}", ""] for kind, count in sorted(found.flips.items(), key=lambda kind: -kind[1])]
     if found.largest_difference is not None:
-        lines.append(f"largest difference {found.largest_difference:>8.4f}   in probability")
-    lines += [f"  {kind:<28} {count:>8,}" for kind, count in sorted(found.flips.items(), key=lambda kind: -kind[1])]
+        rows.append(["largest difference", f"{found.largest_difference:.4f}", "in probability"])
     if found.labelled and found.p_value is not None:
-        lines += [
-            "",
-            f"{found.labelled:,} labelled and predicted in both",
-            f"accuracy           {percent(found.first_accuracy):>8}   then {percent(found.second_accuracy)}",
-            f"fixed, broken      {found.fixed:>8,}   {found.broken:,}",
-            f"McNemar's test     {found.p_value:>8.4f}   the chance of such a difference between equals",
+        meaning = "how likely so large a difference is between equally good models"
+        rows += [
+            ["labelled in both", f"{found.labelled:,}", "photos with a prediction"],
+            ["accuracy", percent(found.first_accuracy), f"then {percent(found.second_accuracy)}"],
+            ["fixed", f"{found.fixed:,}", "were wrong, are right"],
+            ["broken", f"{found.broken:,}", "were right, are wrong"],
+            ["McNemar's test", f"{found.p_value:.4f}", meaning],
         ]
+    lines += text_table(rows, "<><")
     if found.worst:
-        lines += ["", "worst:" if found.labelled else "most confident changes:"]
+        lines += ["", "broken with the most confidence:" if found.labelled else "changed with the most confidence:"]
         for one in found.worst:
-            sure = "" if one["confidence"] is None else f" ({one['confidence']:.3f})"
-            lines.append(f"  {one_line(one['path'])}: {_named(one['before'])} to {_named(one['after'])}{sure}")
+            confidence = "" if one["confidence"] is None else f" ({one['confidence']:.3f})"
+            lines.append(f"  {one_line(one['path'])}: {_named(one['before'])} to {_named(one['after'])}{confidence}")
     return "\n".join(lines)
 
 

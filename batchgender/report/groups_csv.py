@@ -1,4 +1,4 @@
-"""Which groups a photo is in: a CSV of paths and groups, read, and joined with the photos."""
+"""A groups file: a CSV of paths and the groups of each, read, and joined with the photos by path."""
 
 import csv
 from bisect import bisect_left
@@ -11,7 +11,7 @@ from batchgender.io import Notify
 
 
 @dataclass(frozen=True)
-class GroupFile:
+class GroupsTable:
     """A groups file: its name, its columns but for the path, and for each path its group in each, "" for none."""
 
     file: str
@@ -19,7 +19,7 @@ class GroupFile:
     rows: dict[str, tuple[str, ...]]
 
 
-def read_groups(file: str, option: str = "--groups") -> GroupFile:
+def read_groups(file: str, option: str = "--groups") -> GroupsTable:
     """Read a CSV with a column `path` and others that are groupings; raises UserError, naming `option`, on others.
 
     It holds the rows in memory: a million take about two seconds and 150 MB.
@@ -38,7 +38,7 @@ def read_groups(file: str, option: str = "--groups") -> GroupFile:
         raise UserError(f"{file}: damaged or no CSV ({error})") from error
 
 
-def _read(file: str, stream: IO[str]) -> GroupFile:
+def _read(file: str, stream: IO[str]) -> GroupsTable:
     reader = csv.reader(stream)
     names = [name.strip() for name in next(reader, [])]
     if "path" not in names:
@@ -62,10 +62,10 @@ def _read(file: str, stream: IO[str]) -> GroupFile:
         groups = known.get(raw) or known.setdefault(raw, tuple(" ".join(cell.split()) for cell in raw))
         if rows.setdefault(path, groups) != groups:
             raise UserError(f"{file}: {path!r} stands twice with different groups; keep one of the lines")
-    return GroupFile(file, columns, rows)
+    return GroupsTable(file, columns, rows)
 
 
-def joined(groups: GroupFile, paths: Callable[[], Iterable[str]], notify: Notify) -> GroupFile:
+def join_by_path(groups: GroupsTable, paths: Callable[[], Iterable[str]], notify: Notify) -> GroupsTable:
     """Key the rows by the paths of the photos; `paths` gives all of them, each time it is called.
 
     Where no path is in the file as it is, paths are compared from their ends: a row is a photo's where the one's
@@ -78,14 +78,14 @@ def joined(groups: GroupFile, paths: Callable[[], Iterable[str]], notify: Notify
         count += 1
         found += path in groups.rows
     if not found:
-        groups = _joined_by_ends(groups, paths())
+        groups = _join_by_path_ends(groups, paths())
         found = len(groups.rows)
     if found < count:
         notify(f"{groups.file}: {count - found:,} of {count:,} photos have no row of their own in it")
     return groups
 
 
-def _joined_by_ends(groups: GroupFile, photos: Iterable[str]) -> GroupFile:
+def _join_by_path_ends(groups: GroupsTable, photos: Iterable[str]) -> GroupsTable:
     # Sorted backwards, the rows that end as a photo's path does stand together.
     backwards = sorted(map(_backwards, groups.rows))
     claims: dict[str, str] = {}

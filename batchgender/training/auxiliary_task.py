@@ -1,4 +1,4 @@
-"""Numbers known of the training photos, ages for example, that the network learns beside the class."""
+"""An auxiliary task: numbers known of the training photos, ages for example, that the network learns, too."""
 
 import hashlib
 
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from batchgender.errors import UserError
 from batchgender.io import Notify
-from batchgender.report.groups_csv import joined, read_groups
-from batchgender.training.data.sources import LabelledPhotos
+from batchgender.report.groups_csv import join_by_path, read_groups
+from batchgender.training.data.labelled_photos import LabelledPhotos
 
 # Marks on a number's scale: as many answers as the head has to choose from.
 _MARKS = 20
@@ -19,11 +19,11 @@ _MARKS = 20
 _LARGEST = 1e300
 
 
-class Auxiliary(nn.Module):
+class AuxiliaryTask(nn.Module):
     """A second head on the network's last hidden layer, for the time of the training (Caruana 1997, multitask).
 
-    It answers where on its scale each number lies. What it takes to tell ages apart serves to tell classes apart,
-    and a photo says more by both than by one bit. The network itself stays as it is: nothing of it is deployed.
+    It predicts where on its scale each number lies. Features that tell ages apart help to tell classes apart, and a
+    photo teaches more by both than by its class alone. Nothing of it is exported.
     """
 
     def __init__(self, file: str, photos: LabelledPhotos, network: nn.Module, notify: Notify) -> None:
@@ -34,15 +34,8 @@ class Auxiliary(nn.Module):
         self.targets = [torch.from_numpy(column) for column in targets]
         digest = hashlib.sha256(b"".join(column.tobytes() for column in targets)).digest()
         self.fingerprint = torch.tensor(list(digest), dtype=torch.uint8)
-        last = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
-        if not last:
-            raise UserError("this network ends in no linear layer; choose another --arch, or leave out --also-learn")
-        self.head = nn.Linear(last[-1].in_features, sum(column.shape[1] for column in self.targets))
-        self._features = torch.empty(0)
-        last[-1].register_forward_pre_hook(self._keep)
-
-    def _keep(self, layer: nn.Module, inputs: tuple[Tensor]) -> None:
-        self._features = inputs[0]
+        features = last_linear(network).in_features
+        self.head = nn.Linear(features, sum(column.shape[1] for column in self.targets))
 
     def state(self) -> dict[str, Tensor]:
         """What a resumed run needs of it."""
@@ -54,12 +47,12 @@ class Auxiliary(nn.Module):
             raise UserError(f"{self.file}: its numbers have changed since this training was begun; start a new one")
         self.head.load_state_dict({name: value for name, value in state.items() if name != "fingerprint"})
 
-    def loss(self, indices: list[int], blend: Tensor | None) -> Tensor:
-        """Mean cross entropy of the batch that the network has just seen; a photo without a number adds none.
+    def loss(self, features: Tensor, indices: list[int], blend: Tensor | None) -> Tensor:
+        """Mean cross entropy of a batch, by the network's features [B, width]; a photo without a number adds none.
 
         `indices` are those of its photos, row i of `blend` [B, B] their shares in the picture i, where they are mixed.
         """
-        answers = self.head(self._features.float())
+        answers = self.head(features.float())
         total = answers.new_zeros(())
         for column in self.targets:
             own, answers = answers.split([column.shape[1], answers.shape[1] - column.shape[1]], 1)
@@ -68,12 +61,35 @@ class Auxiliary(nn.Module):
         return total
 
 
+def last_linear(network: nn.Module) -> nn.Linear:
+    """The network's last linear layer, which turns features into logits; raises UserError where there is none."""
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+    if not layers:
+        raise UserError("this network ends in no linear layer; choose another --arch, or leave out --also-learn")
+    return layers[-1]
+
+
+def logits_and_features(network: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Run a network: logits [B, classes], and the features [B, width] that its last linear layer made them from."""
+    seen: list[Tensor] = []
+
+    def keep(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen.append(inputs[0])
+
+    hook = last_linear(network).register_forward_pre_hook(keep)
+    try:
+        logits: Tensor = network(pixels)
+    finally:
+        hook.remove()
+    return logits, seen[0]
+
+
 def _targets(file: str, photos: LabelledPhotos, notify: Notify) -> list[NDArray[np.float32]]:
     """For each column float32 [photos, marks]: a photo's number as shares of the two marks it lies between.
 
     The marks lie closer where photos are many; the row of a photo without a number is zero.
     """
-    table = joined(read_groups(file, "--also-learn"), lambda: photos.names, notify)
+    table = join_by_path(read_groups(file, "--also-learn"), lambda: photos.names, notify)
     none = ("",) * len(table.columns)
     rows = [table.rows.get(name, none) for name in photos.names]
     targets = []

@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say, and thresholds on them, both chosen on photos kept from training."""
+"""Probabilities that match the accuracy, and thresholds on them, both chosen on photos kept from training."""
 
 import math
 from collections.abc import Sequence
@@ -7,23 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from batchgender.errors import UserError
-from batchgender.io import Notify, percent
-from batchgender.model.model_file import read_extra
+from batchgender.io import Notify, percent, text_table
+from batchgender.model.file_kind import FileKind, kind_of_file
+from batchgender.model.metadata import CalibrationFit
 from batchgender.model.thresholds import UNSURE
-from batchgender.report.counts import Report
+from batchgender.report.counts import RowCounts
+from batchgender.report.figures import Figures
 from batchgender.report.statistics import CalibrationError, share
-from batchgender.results.results_file import make_row
+from batchgender.results.rows import make_row
 from batchgender.training import checkpoint as checkpoints
-from batchgender.training.checkpoint import Checkpoint
-from batchgender.training.data.sources import Batches, LabelledPhotos, load_split
-from batchgender.training.evaluation import Module, check_classes
+from batchgender.training.checkpoint import Calibration, Checkpoint
+from batchgender.training.data.batches import Batches
+from batchgender.training.data.open_source import open_source
+from batchgender.training.networks.deployed import logits_of
+from batchgender.training.predictions import BATCH, predict_split
 
 Floats = NDArray[np.floating[Any]]
-# Beyond these the photos are too few or the network too poor to say anything.
+# Fewer photos fit a temperature by chance.
+FEW_PHOTOS = 200
+# Beyond these the photos are too few or the network too poor to tell.
 _LOWEST, _HIGHEST = 1 / 20, 20.0
 
 
@@ -38,7 +43,7 @@ def fit_temperature(logits: Floats, labels: NDArray[np.int64]) -> float:
     """The temperature, 0.05 to 20, under which labels [n] are likeliest (Guo et al. 2017), of logits [n, classes].
 
     Mean negative log likelihood is convex in 1/T, so its slope is bisected. Where each photo is right it falls
-    for ever as T does: nothing speaks for one temperature, and it stays 1. Raises UserError where there is no
+    without end as T does: no temperature is best, and it stays 1. Raises UserError where there is no
     photo, all are of one class, or a logit is no number.
     """
     if not len(labels):
@@ -60,27 +65,31 @@ def fit_temperature(logits: Floats, labels: NDArray[np.int64]) -> float:
     return math.exp((low + high) / 2)
 
 
-def calibrated(
-    checkpoint: Checkpoint, logits: Floats, labels: NDArray[np.int64], equal_recall: bool = False
-) -> Checkpoint:
-    """The checkpoint with the temperature that fits its network's logits [n, classes] on validation photos.
+def fit_calibration(
+    logits: Floats, labels: NDArray[np.int64], notify: Notify, equal_recall: bool = False, before: float = 1.0
+) -> Calibration:
+    """The temperature that fits logits [n, classes] to labels [n], indices of the classes, of validation photos.
 
-    `labels` [n] index its classes. With `equal_recall` a bias moves the line between two classes to where their
-    recalls are nearest. What stood on the old probabilities is dropped: thresholds and figures. Raises as
-    `fit_temperature` and `equal_recall_threshold` do.
+    Where it makes the expected calibration error on these photos larger, the temperature stays `before`, with a line
+    to `notify`. With `equal_recall` a bias moves the decision threshold between two classes to where their recalls are
+    nearest. Raises UserError as `fit_temperature` and `equal_recall_threshold` do.
     """
     temperature = fit_temperature(logits, labels)
+    uncalibrated = calibration_error(softmax(logits), labels)
+    fitted = calibration_error(softmax(logits, temperature), labels)
+    if fitted > uncalibrated:
+        notify(
+            f"calibration not kept: it would raise the calibration error on these {len(labels):,} photos from"
+            f" {uncalibrated:.4f} to {fitted:.4f}; the temperature stays {before:.3f}"
+        )
+        temperature = before
     bias = []
     if equal_recall:
-        t = min(max(equal_recall_threshold(softmax(logits, temperature), labels), 1e-6), 1 - 1e-6)
-        bias = [0.0, math.log((1 - t) / t)]
-    calibration = {
-        "photos": len(labels),
-        "ece_before": _calibration_error(softmax(logits), labels),
-        "ece_after": _calibration_error(softmax(logits, temperature, bias), labels),
-        "temperature": temperature,
-    }
-    return replace(checkpoint, temperature=temperature, bias=bias, calibration=calibration, thresholds={}, metrics={})
+        threshold = equal_recall_threshold(softmax(logits, temperature), labels)
+        threshold = min(max(threshold, 1e-6), 1 - 1e-6)
+        bias = [0.0, math.log((1 - threshold) / threshold)]
+    after = calibration_error(softmax(logits, temperature, bias), labels)
+    return Calibration(temperature, bias, {}, CalibrationFit(len(labels), uncalibrated, after, temperature))
 
 
 def choose_thresholds_for_accuracy(
@@ -134,75 +143,71 @@ def equal_recall_threshold(probabilities: Floats, labels: NDArray[np.int64]) -> 
 
 
 def calibrate(
-    file: str, source: str | None, split: str, target: float | None, equal_recall: bool, notify: Notify
-) -> tuple[Checkpoint, dict[str, Any]]:
+    file: str, data: str | None, split: str, target: float | None, equal_recall: bool, notify: Notify
+) -> tuple[Checkpoint, Figures]:
     """Fit temperature and thresholds of a checkpoint on a split, store both in it, and return it with its figures.
 
-    `source` is by default the data of its training. Raises UserError, and leaves the file as it was, where it is
+    `data` is by default the source of its training. Raises UserError, and leaves the file as it was, where it is
     no checkpoint, the split can't be read, or `target` can't be reached.
     """
-    if file.endswith(".onnx") or read_extra(file):
+    if kind_of_file(file) is not FileKind.CHECKPOINT:
         raise UserError(f"{file}: an exported model; calibrate the checkpoint it was made from, and export again")
     before = checkpoints.load(file)
-    classes = before.classes
-    photos = load_split(source or before.source, split, notify)
-    check_classes(photos, classes)
-    logits, labels = logits_of(before.deployed(), photos, classes, before.recipe.input_size, notify)
-    after = calibrated(before, logits, labels, equal_recall)
-    probabilities = softmax(logits, after.temperature, after.bias)
+    classes, size = before.classes, before.recipe.input_size
+    photos = open_source(data or before.source, notify).split(split)
+    if split in ("train", "all"):
+        notify(f"the {split} split holds photos of the training: probabilities fitted on them are too confident")
+    labels_of = photos.labels_as(classes)
+    found = predict_split(logits_of(before.deployed()), Batches(photos, size, BATCH, notify), "calibrate", notify)
+    if 0 < len(found) < FEW_PHOTOS:
+        notify(f"only {len(found)} photos to calibrate on: fits on fewer than {FEW_PHOTOS} are mostly chance")
+    labels = labels_of[found.indices]
+    calibration = fit_calibration(found.outputs, labels, notify, equal_recall, before.calibration.temperature)
+    probabilities = softmax(found.outputs, calibration.temperature, calibration.bias)
     if target is not None:
-        after = replace(after, thresholds=choose_thresholds_for_accuracy(probabilities, labels, classes, target))
-    report = Report(classes, after.temperature, bias=after.bias)
-    for shares, label in zip(probabilities, labels, strict=True):
-        report.add(make_row("", shares, classes, classes[label], after.thresholds))
+        thresholds = choose_thresholds_for_accuracy(probabilities, labels, classes, target)
+        calibration = replace(calibration, thresholds=thresholds)
+    counts = RowCounts(classes, calibration.temperature, bias=calibration.bias)
+    for row_probabilities, label in zip(probabilities, labels, strict=True):
+        counts.add(make_row("", row_probabilities, classes, classes[label], calibration.thresholds))
+    # The figures in the checkpoint were those of the old probabilities.
+    after = replace(before, calibration=calibration, metrics=None)
     checkpoints.save(after, Path(file))
-    return after, report.metrics()
+    return after, counts.figures()
 
 
-def as_text(checkpoint: Checkpoint, metrics: dict[str, Any]) -> str:
+def calibration_text(checkpoint: Checkpoint, figures: Figures) -> str:
     """Lay out what `calibrate` returned for a terminal."""
-    fit = checkpoint.calibration
-    width = max(map(len, ("class", *checkpoint.classes)))
-    lines = [
-        f"{fit['photos']:,} photos",
-        f"temperature        {fit['temperature']:>8.4f}",
-        *([f"bias               {checkpoint.bias[1]:>+8.4f}   of {checkpoint.classes[1]}"] if checkpoint.bias else []),
-        f"calibration error  {fit['ece_after']:>8.4f}   expected (ECE, 15 bins), {fit['ece_before']:.4f} before",
-        "",
-        f"{'class':<{width}}  {'threshold':>9}  {'coverage':>8}  {'recall':>8}  {'precision':>9}",
-    ]
-    for name, figures in metrics["classes"].items():
-        threshold = checkpoint.thresholds.get(name)
-        covered = share(figures["support"] - metrics["confusion"][name][UNSURE], figures["support"])
-        lines.append(
-            f"{name:<{width}}  {'none' if threshold is None else f'{threshold:.6f}':>9}  {percent(covered):>8}"
-            f"  {percent(figures['recall']):>8}  {percent(figures['precision']):>9}"
+    calibration = checkpoint.calibration
+    fit = calibration.fit
+    assert fit
+    rows = [["temperature", f"{fit.temperature:.4f}", "the logits are divided by it: above 1 lowers the confidence"]]
+    if calibration.bias:
+        rows.append(
+            ["bias", f"{calibration.bias[1]:+.4f}", f"added for {checkpoint.classes[1]}: evens out the recalls"]
         )
-    covered = share(metrics["evaluated"] - metrics["unsure"], metrics["evaluated"])
-    lines += ["", f"accuracy           {percent(metrics['accuracy']):>8}   at coverage {percent(covered)}"]
+    before = f"mean distance of confidence from accuracy (ECE); {fit.ece_before:.4f} before"
+    rows.append(["calibration error", f"{fit.ece_after:.4f}", before])
+    covered = f"of the {percent(figures.answered_share)} that get an answer (coverage)"
+    rows.append(["accuracy", percent(figures.accuracy), covered])
+    table = [["class", "threshold", "coverage", "recall", "precision"]]
+    for name, each in figures.classes.items():
+        threshold = calibration.thresholds.get(name)
+        answered = share(each.support - figures.confusion[name][UNSURE], each.support)
+        table.append(
+            [
+                name,
+                "none" if threshold is None else f"{threshold:.6f}",
+                *map(percent, (answered, each.recall, each.precision)),
+            ]
+        )
+    lines = [f"{fit.photos:,} photos", *text_table(rows, "<><"), "", *text_table(table, "<>>>>")]
     return "\n".join(lines)
 
 
-def logits_of(
-    module: Module,
-    photos: LabelledPhotos,
-    classes: Sequence[str],
-    size: int,
-    notify: Notify,
-    device: torch.device | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Logits [n, classes] of the photos that can be read, and their labels [n] as indices of `classes`."""
-    as_ours = np.array([classes.index(name) for name in photos.classes], np.int64)
-    logits, labels = [np.empty((0, len(classes)), np.float32)], [np.empty(0, np.int64)]
-    for images, theirs, _ in Batches(photos, size, 32, notify)(range(len(photos))):
-        with torch.inference_mode():
-            logits.append(module(torch.from_numpy(images).to(device))[1].cpu().numpy())
-        labels.append(as_ours[theirs])
-    return np.concatenate(logits), np.concatenate(labels)
-
-
-def _calibration_error(probabilities: Floats, labels: NDArray[np.int64]) -> float | None:
+def calibration_error(probabilities: Floats, labels: NDArray[np.int64]) -> float:
+    """The expected calibration error of probabilities [n, classes] for labels [n]."""
     error = CalibrationError()
-    for shares, label in zip(probabilities, labels, strict=True):
-        error.add(float(shares.max()), bool(shares.argmax() == label))
-    return error.value()
+    for row, label in zip(probabilities, labels, strict=True):
+        error.add(float(row.max()), bool(row.argmax() == label))
+    return error.value() or 0.0

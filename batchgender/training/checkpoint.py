@@ -1,8 +1,7 @@
 """Checkpoints: weights and plain data only, written whole or not at all."""
 
-import os
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,10 @@ from torch import Tensor, nn
 
 from batchgender import __version__
 from batchgender.errors import UserError, os_reason
-from batchgender.model.model_file import METADATA_KEY, ModelInfo
-from batchgender.training.networks.alexnet import Deployed, build
+from batchgender.io import first_line, written_whole
+from batchgender.model.metadata import METADATA_KEY, CalibrationFit, ModelInfo, SplitFigures
+from batchgender.training.networks.deployed import Deployed
+from batchgender.training.networks.registry import build
 from batchgender.training.recipe import Recipe
 
 _SCHEMA = 1
@@ -21,30 +22,46 @@ LICENSE = "weights: the terms of the photos they were trained on; code: MIT"
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """A training run at the end of an epoch; `optimizer` is empty where the run can't go on from it.
+class RunState:
+    """Where a training stands at the end of an epoch; `optimizer` is empty where it can't go on from there.
 
-    `weights` are those to use; `live` those in training, where `weights` are their average;
-    `auxiliary` those of the head for what is learnt beside the classes. With `flip` the model
-    looks at the mirror image too, `license` is what its file says of its terms.
+    `fingerprint` is that of the training photos, `history` has a record an epoch. `live` are the weights in training,
+    where those of the checkpoint are their average; `auxiliary` those of the auxiliary task's head.
     """
+
+    epoch: int = 0
+    fingerprint: str = ""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    live: dict[str, Tensor] = field(default_factory=dict)
+    auxiliary: dict[str, Tensor] = field(default_factory=dict)
+
+    def without_training(self) -> "RunState":
+        """The same without what only a training that goes on needs."""
+        return RunState(self.epoch, self.fingerprint, self.history)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """From logits to decisions: probabilities are softmax(logits / temperature + bias); `thresholds` are by class."""
+
+    temperature: float = 1.0
+    bias: list[float] = field(default_factory=list)
+    thresholds: dict[str, float] = field(default_factory=dict)
+    fit: CalibrationFit | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network: weights, classes, how it was trained and on what, its calibration and its figures."""
 
     weights: dict[str, Tensor]
     classes: list[str]
     recipe: Recipe
-    epoch: int
     source: str
-    fingerprint: str
-    history: list[dict[str, Any]]
-    optimizer: dict[str, Any] = field(default_factory=dict)
-    live: dict[str, Tensor] = field(default_factory=dict)
-    auxiliary: dict[str, Tensor] = field(default_factory=dict)
-    temperature: float = 1.0
-    bias: list[float] = field(default_factory=list)
-    thresholds: dict[str, float] = field(default_factory=dict)
-    calibration: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
-    flip: bool = False
+    run: RunState = RunState()
+    calibration: Calibration = Calibration()
+    metrics: SplitFigures | None = None
     license: str = LICENSE
 
     def network(self) -> nn.Module:
@@ -58,36 +75,43 @@ class Checkpoint:
             ) from error
         return network.eval()
 
-    def deployed(self) -> Deployed:
-        """The module that a model file holds, in evaluation mode."""
-        recipe = self.recipe
-        calibration = self.temperature, self.bias
-        module = Deployed(self.network(), recipe.input_size, recipe.mean, recipe.std, *calibration, flip=self.flip)
+    def deployed(self, flip: bool = False) -> Deployed:
+        """The module that a model file holds, in evaluation mode; with `flip` it looks at the mirror image, too."""
+        recipe, calibration = self.recipe, self.calibration
+        module = Deployed(
+            self.network(),
+            recipe.input_size,
+            recipe.mean,
+            recipe.std,
+            calibration.temperature,
+            calibration.bias,
+            flip=flip,
+        )
         return module.eval().requires_grad_(False)
 
-    def info(self) -> ModelInfo:
-        """What a model file made of this checkpoint says of itself."""
-        counts = ("accuracy", "labelled", "unreadable", "classes", "auroc", "ece")
+    def info(self, flip: bool = False) -> ModelInfo:
+        """The metadata of a model file made of this checkpoint."""
+        recipe = self.recipe
         return ModelInfo(
             classes=self.classes,
-            input_size=self.recipe.input_size,
-            mean=list(self.recipe.mean),
-            std=list(self.recipe.std),
-            temperature=self.temperature,
-            bias=self.bias,
-            thresholds=self.thresholds,
-            calibration=self.calibration,
-            architecture=self.recipe.architecture,
+            input_size=recipe.input_size,
+            mean=list(recipe.mean),
+            std=list(recipe.std),
+            temperature=self.calibration.temperature,
+            bias=self.calibration.bias,
+            thresholds=self.calibration.thresholds,
+            calibration=self.calibration.fit,
+            architecture=recipe.architecture,
             # A place on this machine is nobody's business; a Hub id stays whole.
             recipe={
-                **self.recipe.as_dict(),
-                **{key: Path(getattr(self.recipe, key)).name for key in ("weights", "also_learn")},
-                "teacher": [Path(file).name for file in self.recipe.teacher],
+                **recipe.as_dict(),
+                **{key: Path(getattr(recipe, key)).name for key in ("weights", "also_learn")},
+                "teacher": [Path(file).name for file in recipe.teacher],
             },
             dataset=Path(self.source).name if Path(self.source).exists() else self.source,
             # The figures are of the photo alone.
-            metrics={} if self.flip else {key: self.metrics[key] for key in counts if key in self.metrics},
-            flip=self.flip,
+            metrics=None if flip else self.metrics,
+            flip=flip,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             package_version=__version__,
             license=self.license,
@@ -96,19 +120,29 @@ class Checkpoint:
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
     """Write a checkpoint atomically; raises UserError, with the file of before kept, where it can't be."""
-    data = {**vars(checkpoint), "schema": _SCHEMA, "recipe": checkpoint.recipe.as_dict()}
-    part = path.with_name(path.name + ".part")
+    calibration = checkpoint.calibration
+    # Flat, as 0.1.0 wrote them.
+    data = {
+        **vars(checkpoint.run),
+        "weights": checkpoint.weights,
+        "classes": checkpoint.classes,
+        "recipe": checkpoint.recipe.as_dict(),
+        "source": checkpoint.source,
+        "temperature": calibration.temperature,
+        "bias": calibration.bias,
+        "thresholds": calibration.thresholds,
+        "calibration": asdict(calibration.fit) if calibration.fit else {},
+        "metrics": asdict(checkpoint.metrics) if checkpoint.metrics else {},
+        "license": checkpoint.license,
+        "schema": _SCHEMA,
+    }
     try:
-        with open(part, "wb") as stream:
+        with written_whole(path, "wb") as stream:
             torch.save(data, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(part, path)
     except (OSError, RuntimeError) as error:
-        part.unlink(missing_ok=True)
         # torch reports a full disk as a RuntimeError that came from the OSError.
         cause = error if isinstance(error, OSError) else error.__context__
-        reason = os_reason(cause) if isinstance(cause, OSError) else str(error).splitlines()[0]
+        reason = os_reason(cause) if isinstance(cause, OSError) else first_line(error)
         kept = f"; the one of the epoch before is kept: {path}" if path.exists() else ""
         raise UserError(f"{path}: can't write the checkpoint ({reason}){kept}") from error
 
@@ -132,9 +166,33 @@ def load(path: str | Path) -> Checkpoint:
     if data.pop("schema") > _SCHEMA:
         raise UserError(f"{path}: written by a newer batchgender; upgrade this one")
     try:
-        return Checkpoint(**{**data, "recipe": Recipe.from_dict(data["recipe"])})
-    except (TypeError, KeyError) as error:
+        return _from_dict(data)
+    except (TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path}: a checkpoint of batchgender with parts missing; train again") from error
+
+
+def _from_dict(data: dict[str, Any]) -> Checkpoint:
+    calibration = Calibration(
+        data.get("temperature", 1.0),
+        data.get("bias", []),
+        data.get("thresholds", {}),
+        CalibrationFit.from_dict(data.get("calibration", {})),
+    )
+    return Checkpoint(
+        weights=data["weights"],
+        classes=data["classes"],
+        recipe=Recipe.from_dict(data["recipe"]),
+        source=data["source"],
+        run=RunState(
+            data["epoch"],
+            data["fingerprint"],
+            data["history"],
+            *(data.get(key, {}) for key in ("optimizer", "live", "auxiliary")),
+        ),
+        calibration=calibration,
+        metrics=SplitFigures.from_dict(data.get("metrics", {})),
+        license=data.get("license", LICENSE),
+    )
 
 
 def describe(file: str) -> dict[str, Any]:
@@ -145,7 +203,7 @@ def describe(file: str) -> dict[str, Any]:
         "bytes": Path(file).stat().st_size,
         METADATA_KEY: checkpoint.info().as_dict(),
         "classify": "no: a checkpoint, export it first",
-        "epoch": checkpoint.epoch,
-        "resumable": bool(checkpoint.optimizer),
-        "history": checkpoint.history,
+        "epoch": checkpoint.run.epoch,
+        "resumable": bool(checkpoint.run.optimizer),
+        "history": checkpoint.run.history,
     }

@@ -1,76 +1,50 @@
-"""A model's figures on labelled photos: the same rows and the same report as `classify` gives."""
+"""A model's figures on labelled photos: the same rows and the same report as `classify` gives. Needs no torch."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from tqdm import tqdm
-
-from batchgender.errors import UserError
 from batchgender.io import Notify
-from batchgender.photos.finder import printable
-from batchgender.report.counts import Report
-from batchgender.report.groups_csv import GroupFile, joined
-from batchgender.results.results_file import Row, make_row
-from batchgender.training.data.sources import Batches, LabelledPhotos
+from batchgender.model.agreement import Predict
+from batchgender.model.metadata import ModelInfo
+from batchgender.photos.source import printable
+from batchgender.report.counts import RowCounts
+from batchgender.report.figures import Figures
+from batchgender.report.groups_csv import GroupsTable, join_by_path
+from batchgender.results.rows import Row, make_row
+from batchgender.training.data.batches import Batches
+from batchgender.training.data.labelled_photos import LabelledPhotos, check_classes
+from batchgender.training.predictions import BATCH, iterate_predictions
 
-# uint8 [B, H, W, 3] RGB to float32 [B, classes].
-Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-# What a model file holds: uint8 [B, H, W, 3] to (probabilities, logits) [B, classes].
-Module = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """How predictions are made and counted: `thresholds` by class, as in `classify`, and groups to report on."""
 
-def predictor(module: Module, device: torch.device | None = None) -> Predict:
-    """Turn a module over tensors on `device` (by default the CPU) into a function over arrays."""
-
-    def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            return module(torch.from_numpy(images).to(device))[0].cpu().numpy()
-
-    return predict
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    groups: GroupsTable | None = None
 
 
 def evaluate(
     predict: Predict,
-    classes: list[str],
+    info: ModelInfo,
     photos: LabelledPhotos,
-    size: int,
     notify: Notify,
-    batch_size: int = 32,
-    thresholds: Mapping[str, float] | None = None,
-    temperature: float = 1.0,
-    bias: Sequence[float] = (),
-    groups: GroupFile | None = None,
-) -> Report:
+    options: EvaluationOptions = EvaluationOptions(),
+) -> Figures:
     """Predict every photo and count; raises UserError where the photos have a class that the model has not.
 
-    `thresholds` by class decide as in `classify`; `temperature` and `bias` are those inside `predict`, for the
-    calibration error before them.
+    `info` is the metadata of the model behind `predict`: its classes, input size and calibration.
     """
-    check_classes(photos, classes)
+    check_classes(photos, info.classes)
     # As a results CSV shows them: groups files are written with the same paths.
     names = [printable(name) for name in photos.names]
-    report = Report(classes, temperature, joined(groups, lambda: names, notify) if groups else None, bias)
-    batches = Batches(photos, size, batch_size, notify)
-    with tqdm(total=len(photos), desc="evaluate", unit=" images", disable=None, leave=False) as bar:
-        for images, labels, indices in batches(range(len(photos))):
-            for share, label, index in zip(predict(images), labels, indices, strict=True):
-                report.add(make_row(names[index], share, classes, photos.classes[label], thresholds or {}))
-            bar.update(len(indices))
-    labels_by_name = dict(zip(photos.names, photos.labels, strict=True))
+    groups = options.groups and join_by_path(options.groups, lambda: names, notify)
+    counts = RowCounts(info.classes, info.temperature, groups, info.bias)
+    batches = Batches(photos, info.input_size, BATCH, notify)
+    for part in iterate_predictions(predict, batches, "evaluate", notify):
+        for probabilities, label, index in zip(part.outputs, part.labels, part.indices, strict=True):
+            counts.add(make_row(names[index], probabilities, info.classes, photos.classes[label], options.thresholds))
+    labels = dict(zip(photos.names, photos.labels, strict=True))
     for name, error in batches.unreadable.items():
-        report.add(Row(printable(name), label=photos.classes[labels_by_name[name]], error=error))
-    return report
-
-
-def check_classes(photos: LabelledPhotos, classes: Sequence[str]) -> None:
-    """Raise UserError where there is no photo, or one of a class that the model does not know."""
-    strange = sorted(set(photos.classes) - set(classes))
-    if strange:
-        raise UserError(
-            f"the photos have classes that the model does not know: {', '.join(strange)}"
-            f" (it knows {', '.join(classes)})"
-        )
-    if not len(photos):
-        raise UserError("the split has no photos")
+        counts.add(Row(printable(name), label=photos.classes[labels[name]], error=error))
+    return counts.figures()

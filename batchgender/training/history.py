@@ -3,33 +3,46 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from batchgender.errors import UserError, os_reason
+from batchgender.extras import require_extra
+from batchgender.io import written_whole
 
 Record = dict[str, Any]
+# Points of accuracy that the picture shows at least: a smaller range would blow up noise.
+_LEAST_RANGE = 2.0
 
 
 def write_history(history: Sequence[Record], out: Path) -> None:
     """Write history.csv and history.png to `out`; raises UserError where they can't be written."""
     try:
-        with open(out / "history.csv", "w", encoding="utf-8", newline="") as stream:
+        with written_whole(out / "history.csv", newline="") as stream:
             writer = csv.DictWriter(stream, history[0])
             writer.writeheader()
             writer.writerows(history)
-        _draw(history, out / "history.png")
+        with written_whole(out / "history.png", "wb") as picture:
+            _draw(history, picture)
     except OSError as error:
         raise UserError(f"{out}: can't write the history ({os_reason(error)}); go on with --resume") from error
+
+
+def epoch_line(record: Record) -> str:
+    """One epoch's record on a line."""
+    return (
+        f"loss {record['loss']:.4f}  validation loss {record['val_loss']:.4f}"
+        f"  validation accuracy {100 * record['val_accuracy']:.1f} %  {record['seconds']:.0f} s"
+        f"  {record['images_per_second']:.0f} images/s"
+    )
 
 
 class TensorBoardLog:
     """Scalars of each epoch under OUT/tensorboard; raises UserError where the package is missing."""
 
     def __init__(self, out: Path, after_epoch: int) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise UserError("TensorBoard is not installed; `pip install 'batchgender[tensorboard]'`") from error
+        require_extra("tensorboard", "train --tensorboard")
+        from torch.utils.tensorboard import SummaryWriter
+
         # What a killed run logged of an epoch that is done again is not shown twice.
         self._writer = SummaryWriter(str(out / "tensorboard"), purge_step=after_epoch + 1)
 
@@ -41,7 +54,7 @@ class TensorBoardLog:
         self._writer.flush()
 
 
-def _draw(history: Sequence[Record], path: Path) -> None:
+def _draw(history: Sequence[Record], stream: IO[bytes]) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -51,11 +64,19 @@ def _draw(history: Sequence[Record], path: Path) -> None:
     style = "o-" if len(history) < 20 else "-"
     loss.plot(epochs, [record["loss"] for record in history], style, label="training")
     loss.plot(epochs, [record["val_loss"] for record in history], style, label="validation")
-    loss.set(title="Loss (cross entropy)", xlabel="epoch", ylim=(0, None))
+    loss.set(title="Loss (cross entropy)", xlabel="epoch")
     accuracy.plot(epochs, [100 * record["val_accuracy"] for record in history], style + "C1", label="validation")
     accuracy.set(title="Accuracy (%)", xlabel="epoch")
+    # A flat curve gets room around it, and lies on no edge.
+    accuracy.margins(y=0.1)
+    loss.margins(y=0.1)
+    loss.set_ylim(bottom=0)
+    low, high = accuracy.get_ylim()
+    if high - low < _LEAST_RANGE:
+        middle = (low + high) / 2
+        accuracy.set_ylim(middle - _LEAST_RANGE / 2, middle + _LEAST_RANGE / 2)
     for axes in (loss, accuracy):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.savefig(path, dpi=120)
+    figure.savefig(stream, format="png", dpi=120)

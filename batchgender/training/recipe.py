@@ -1,13 +1,18 @@
-"""What a training run does, as one frozen record that its checkpoint carries, and that a file can hold."""
+"""A recipe: all that a training does, as one record that its checkpoint carries and that a file can hold."""
 
 import json
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from batchgender.errors import UserError, os_reason
+from batchgender.io import first_line
+
+DEFAULT_RECIPE = "seed"
+_BUILT_IN = files("batchgender.training") / "recipes"
 
 # Mean and std of the three channels, over RGB in 0..1.
 Pixels = tuple[Sequence[float], Sequence[float]]
@@ -39,11 +44,10 @@ class Recipe:
     seed: int = _number(0, 0, 2**32 - 1)
     # Weights to begin with: "" for random ones, "imagenet", or a file.
     weights: str = ""
-    # Checkpoints, or files of ours in ONNX, whose answers, averaged, are learnt beside the labels; their share of the
-    # loss.
+    # Knowledge distillation: checkpoints or ONNX files of ours whose mean answer is learnt, and its share of the loss.
     teacher: tuple[str, ...] = ()
     teacher_share: float = _number(0.7, 0, 1)
-    # A CSV of path and numbers, age for example, that are learnt beside the class, and the weight of their loss.
+    # The auxiliary task: a CSV of path and numbers, age for example, learnt beside the class, and its loss's weight.
     also_learn: str = ""
     also_weight: float = _number(0.2, 0, 100)
 
@@ -64,7 +68,7 @@ class Recipe:
     label_smoothing: float = _number(0.0, 0, 0.5)
     # Weigh classes so that each counts the same, however many photos it has.
     balance: bool = False
-    # At the end, move the line between two classes to where their recalls on the validation split are nearest.
+    # At the end, move the decision threshold between two classes to where their recalls are nearest (validation).
     equal_recall: bool = False
     # Decay, a step, of the moving average of the weights, which is what is kept; 0 for none.
     ema: float = _number(0.0, 0, 0.999999)
@@ -111,90 +115,44 @@ class Recipe:
         return cls(**{f.name: _checked(f, data[f.name]) for f in fields(cls) if f.name in data})
 
 
-# The field's ways of training from scratch on ten thousand photos; see README for what each gave.
-STRONG = Recipe(
-    name="strong",
-    architecture="alexnet_bn512",
-    epochs=70,
-    batch_size=64,
-    lr=5e-4,
-    # Below it AlexNet's last map is three places wide, and learns little of a face.
-    start_size=160,
-    optimizer="adamw",
-    weight_decay=0.05,
-    schedule="cosine",
-    warmup_epochs=2,
-    label_smoothing=0.05,
-    balance=True,
-    equal_recall=True,
-    ema=0.998,
-    patience=30,
-    flip=0.5,
-    crop=(0.8, 1.35),
-    stretch=0.12,
-    rotate=15,
-    shear=3,
-    color=0.3,
-    grayscale=0.1,
-    blur=0.12,
-    noise=0.06,
-    compress=0.12,
-    erase=0.1,
-    mixup=0.2,
-    mix=0.25,
-)
-# The packaged model's: a ResNet-18, which learns faces better than AlexNet does, trained in two rounds, the rate
-# rising again in between (SGDR, 2017); then the strong AlexNet trained on, with the ResNet as its teacher.
-TEACHER = replace(
-    STRONG,
-    name="teacher",
-    architecture="resnet18",
-    input_size=128,
-    start_size=96,
-    epochs=30,
-    lr=1e-3,
-    label_smoothing=0.0,
-)
-TEACHER_AGAIN = replace(TEACHER, name="teacher-again", start_size=0, epochs=32)
-TAUGHT = replace(
-    STRONG,
-    name="taught",
-    input_size=192,
-    end_size=224,
-    epochs=50,
-    lr=4e-4,
-    label_smoothing=0.0,
-    # All epochs are run: the last is the best only when the rate has come down.
-    patience=0,
-    keep="last",
-)
-RECIPES = {recipe.name: recipe for recipe in (Recipe(), STRONG, TEACHER, TEACHER_AGAIN, TAUGHT)}
+def recipe_names() -> list[str]:
+    """The built-in recipes: files beside this module, the default first."""
+    names = sorted(path.name.removesuffix(".toml") for path in _BUILT_IN.iterdir() if path.name.endswith(".toml"))
+    return sorted(names, key=lambda name: name != DEFAULT_RECIPE)
 
 
 def find_recipe(name: str) -> Recipe:
     """A recipe by name, or read from a file (.toml, .json); raises UserError on what is neither, or ill-made."""
-    if name in RECIPES:
-        return RECIPES[name]
+    if name in recipe_names():
+        return _recipe_from(tomllib.loads((_BUILT_IN / f"{name}.toml").read_text(encoding="utf-8")), name, name)
     path = Path(name)
     if path.suffix not in (".toml", ".json"):
-        raise UserError(f"{name}: no recipe; choose from {', '.join(RECIPES)}, or name a file .toml or .json")
+        raise UserError(f"{name}: no recipe; choose from {', '.join(recipe_names())}, or name a file .toml or .json")
     try:
         text = path.read_text(encoding="utf-8")
         data = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except OSError as error:
         raise UserError(f"{name}: can't read the recipe ({os_reason(error)})") from error
-    except ValueError as error:  # Broken TOML, JSON and UTF-8 alike.
-        raise UserError(f"{name}: no valid {path.suffix[1:].upper()} ({str(error).splitlines()[0]})") from error
+    except (ValueError, RecursionError) as error:  # Broken TOML, JSON and UTF-8 alike.
+        raise UserError(f"{name}: no valid {path.suffix[1:].upper()} ({first_line(error)})") from error
     if not isinstance(data, dict):
         raise UserError(f"{name}: a recipe is a table of keys and values")
-    # A file says what differs from a recipe by name: `base`, else the seed recipe.
-    base = data.pop("base", "seed")
-    if not isinstance(base, str) or base not in RECIPES:
-        raise UserError(f"{name}: unknown base {base!r}; choose from {', '.join(RECIPES)}")
+    return _recipe_from(data, path.stem, name)
+
+
+def _recipe_from(data: dict[str, Any], name: str, origin: str) -> Recipe:
+    """The recipe in a table that states what differs from a built-in one: `base`, else the default."""
+    base = data.pop("base", DEFAULT_RECIPE if name != DEFAULT_RECIPE else "")
+    if base == "":
+        before = Recipe()
+    elif isinstance(base, str) and base in recipe_names():
+        before = find_recipe(base)
+    else:
+        raise UserError(f"{origin}: unknown base {base!r}; choose from {', '.join(recipe_names())}")
     try:
-        return Recipe.from_dict({**RECIPES[base].as_dict(), "name": path.stem, **data})
+        return Recipe.from_dict({**before.as_dict(), "name": name, **data})
     except UserError as error:
-        raise UserError(f"{name}: {error}") from error
+        raise UserError(f"{origin}: {error}") from error
 
 
 def changed(recipe: Recipe, given: dict[str, Any]) -> Recipe:

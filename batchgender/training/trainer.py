@@ -1,4 +1,4 @@
-"""One run's network, optimizer and data: the step, the epoch, the validation."""
+"""A training of one network: the step, the epoch, the validation."""
 
 import copy
 import math
@@ -14,27 +14,36 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torchvision.transforms import v2
-from tqdm import tqdm
 
 from batchgender.errors import UserError
 from batchgender.io import Notify
+from batchgender.progress import Progress
 from batchgender.training.augmentation import augment
-from batchgender.training.auxiliary_task import Auxiliary
-from batchgender.training.checkpoint import Checkpoint
-from batchgender.training.data.sources import Batch, Batches, LabelledPhotos
+from batchgender.training.auxiliary_task import AuxiliaryTask, logits_and_features
+from batchgender.training.checkpoint import Checkpoint, RunState
+from batchgender.training.data.batches import Batch, Batches
+from batchgender.training.data.labelled_photos import LabelledPhotos
 from batchgender.training.distillation import Teachers
-from batchgender.training.networks.alexnet import Normalize, build
-from batchgender.training.networks.torchvision_networks import load_weights
+from batchgender.training.networks.deployed import Normalize
+from batchgender.training.networks.registry import build
+from batchgender.training.optimization import (
+    STEPS_AN_AVERAGE,
+    class_weights,
+    has_fast_bfloat16,
+    learning_rate,
+    make_mixers,
+    make_optimizer,
+    size_at,
+    update_average,
+)
+from batchgender.training.predictions import predict_split
 from batchgender.training.recipe import Recipe
-from batchgender.training.weights.from_onnx import settle
+from batchgender.training.weights.batch_norm import restore_batch_norm
+from batchgender.training.weights.licenses import combined_license
+from batchgender.training.weights.load_weights import load_weights
 
-# The average follows the weights this many steps at a time: each time costs a pass over all of them.
-_STEPS_AN_AVERAGE = 4
-# So many photos say what batch normalisation will see.
-_SETTLING = 512
-# A run on small pictures first grows them from here to there, as shares of its epochs (Tan and Le 2021).
-_GROWTH = (0.6, 0.85)
+# So many photos tell the mean and variance that batch normalisation will see.
+_BATCH_NORM_PHOTOS = 512
 
 
 class Trainer:
@@ -55,6 +64,7 @@ class Trainer:
         Raises UserError where the network, its weights, its teacher and the recipe don't fit.
         """
         self.recipe, self.source, self.device = recipe, source, device
+        self._notify = notify
         self.photos, self.validation = photos, validation
         self.normalize = Normalize(recipe.mean, recipe.std).to(device)
         self.batches = Batches(photos, recipe.input_size, recipe.batch_size, notify)
@@ -63,49 +73,55 @@ class Trainer:
         network = build(recipe.architecture, len(photos.classes))
         if recipe.batch_size == 1 and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
             raise UserError(f"{recipe.architecture} normalises over the batch; give --batch-size 2 or more")
+        pixels, license = (recipe.mean, recipe.std), ""
         if recipe.weights and not start:
-            load_weights(network, recipe.architecture, recipe.weights, notify, (recipe.mean, recipe.std))
+            license = load_weights(network, recipe.architecture, recipe.weights, notify, pixels)
         _check_sizes(network, recipe)
         self.network = network.to(memory_format=torch.channels_last).to(device)
         if recipe.weights.endswith(".onnx") and not start:
-            settle(self.network, self._first_pixels())
+            restore_batch_norm(self.network, self._first_pixels())
         self.average = copy.deepcopy(self.network).requires_grad_(False) if recipe.ema else None
-        self.class_weights = torch.from_numpy(_class_weights(photos)).to(device) if recipe.balance else None
+        self.class_weights = torch.from_numpy(class_weights(photos)).to(device) if recipe.balance else None
         self.teacher = Teachers(recipe.teacher, photos.classes, recipe).to(device) if recipe.teacher else None
+        taught = self.teacher.licenses if self.teacher else []
+        self.license = start.license if start else combined_license([license, *taught])
         self.auxiliary = (
-            Auxiliary(recipe.also_learn, photos, self.network, notify).to(device) if recipe.also_learn else None
+            AuxiliaryTask(recipe.also_learn, photos, self.network, notify).to(device) if recipe.also_learn else None
         )
-        self.optimizer = _optimizer([self.network, *([self.auxiliary] if self.auxiliary else [])], recipe)
-        self.mixers = _mixers(recipe)
+        self.optimizer = make_optimizer([self.network, *([self.auxiliary] if self.auxiliary else [])], recipe)
+        self.mixers = make_mixers(recipe)
         self.steps_an_epoch = math.ceil(len(photos) / recipe.batch_size)
-        self.bfloat16 = _fast_bfloat16(device)
+        self.bfloat16 = has_fast_bfloat16(device)
         self.precision = "bfloat16 autocast" if self.bfloat16 else "float32"
         if start:
             self._restore(start)
 
     def _restore(self, start: Checkpoint) -> None:
-        if not start.optimizer:
+        if not start.run.optimizer:
             raise UserError("this checkpoint holds no optimizer state; resume from last.pt")
-        self.network.load_state_dict(start.live or start.weights)
+        self.network.load_state_dict(start.run.live or start.weights)
         if self.average:
             self.average.load_state_dict(start.weights)
         if self.auxiliary:
-            self.auxiliary.restore(start.auxiliary)
-        self.optimizer.load_state_dict(start.optimizer)
+            self.auxiliary.restore(start.run.auxiliary)
+        self.optimizer.load_state_dict(start.run.optimizer)
 
     def state(self, epoch: int, history: list[dict[str, Any]]) -> Checkpoint:
         """Everything that a resumed run needs."""
         return Checkpoint(
             weights=(self.average or self.network).state_dict(),
-            live=self.network.state_dict() if self.average else {},
             classes=self.photos.classes,
             recipe=self.recipe,
-            epoch=epoch,
             source=self.source,
-            fingerprint=self.photos.fingerprint(),
-            history=history,
-            optimizer=self.optimizer.state_dict(),
-            auxiliary=self.auxiliary.state() if self.auxiliary else {},
+            run=RunState(
+                epoch=epoch,
+                fingerprint=self.photos.fingerprint(),
+                history=history,
+                optimizer=self.optimizer.state_dict(),
+                live=self.network.state_dict() if self.average else {},
+                auxiliary=self.auxiliary.state() if self.auxiliary else {},
+            ),
+            license=self.license,
         )
 
     def epoch(self, epoch: int, out: Path) -> dict[str, Any]:
@@ -116,8 +132,7 @@ class Trainer:
         self.network.train()
         total, seen = 0.0, 0
         step = (epoch - 1) * self.steps_an_epoch
-        bar = tqdm(total=len(self.photos), desc=f"epoch {epoch}", unit=" images", disable=None, leave=False)
-        with bar:
+        with Progress(f"epoch {epoch}", "photos", self._notify, total=len(self.photos)) as progress:
             for images, labels, indices in self._views(epoch):
                 if len(indices) == 1 and recipe.batch_size > 1:
                     continue  # One photo has no variance to normalise by.
@@ -131,8 +146,7 @@ class Trainer:
                 step += 1
                 total += loss * len(indices)
                 seen += len(indices)
-                bar.update(len(indices))
-                bar.set_postfix(loss=f"{total / seen:.4f}")
+                progress.update(len(indices), f"loss {total / seen:.4f}")
         if not seen:
             raise UserError(f"{self.source}: none of the training photos could be read")
         seconds = time.perf_counter() - started
@@ -159,7 +173,7 @@ class Trainer:
 
     def _first_pixels(self) -> Iterator[Tensor]:
         """Normalised pixels of about as many of the first epoch's views as tell what a photo looks like."""
-        count = math.ceil(_SETTLING / self.recipe.batch_size)
+        count = math.ceil(_BATCH_NORM_PHOTOS / self.recipe.batch_size)
         for images, _, _ in islice(self._views(1), count):
             yield self.normalize(torch.from_numpy(images).to(self.device))
 
@@ -175,7 +189,7 @@ class Trainer:
             blend = blend[:, : len(pixels)]
             target = blend @ F.one_hot(target, len(self.photos.classes)).float()
         try:
-            logits = self._logits(pixels)
+            logits, features = self._logits_and_features(pixels)
             loss = F.cross_entropy(
                 logits, target, weight=self.class_weights, label_smoothing=self.recipe.label_smoothing
             )
@@ -184,69 +198,46 @@ class Trainer:
                 taught = F.cross_entropy(logits, self._logits(pixels, self.teacher).softmax(1))
                 loss = (1 - share) * loss + share * taught
             if self.auxiliary:
-                loss = loss + self.recipe.also_weight * self.auxiliary.loss(indices, blend)
+                loss = loss + self.recipe.also_weight * self.auxiliary.loss(features, indices, blend)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
         except torch.OutOfMemoryError as error:
             raise UserError(f"{self.device.type} has not enough memory for this; try a smaller --batch-size") from error
-        if self.average and step % _STEPS_AN_AVERAGE == 0:
-            self._follow(self.average, step // _STEPS_AN_AVERAGE)
+        if self.average and step % STEPS_AN_AVERAGE == 0:
+            update_average(self.average, self.network, self.recipe.ema, step // STEPS_AN_AVERAGE)
         return loss.item()
 
-    @torch.no_grad()
-    def _follow(self, average: nn.Module, updates: int) -> None:
-        """Move the average towards the weights (Polyak and Juditsky 1992), faster at first, when they change most."""
-        decay = min(self.recipe.ema**_STEPS_AN_AVERAGE, (1 + updates) / (10 + updates))
-        for kept, live in zip(average.state_dict().values(), self.network.state_dict().values(), strict=True):
-            if kept.is_floating_point():
-                kept.lerp_(live, 1 - decay)
-            else:
-                kept.copy_(live)
+    def _logits_and_features(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits, and where an auxiliary task is learnt the features before the last layer, else no features."""
+        if not self.auxiliary:
+            return self._logits(pixels), pixels.new_empty(0)
+        with self._autocast():
+            logits, features = logits_and_features(self.network, pixels)
+        return logits.float(), features
 
     def _logits(self, pixels: Tensor, network: nn.Module | None = None) -> Tensor:
-        autocast: AbstractContextManager = (
-            torch.autocast(self.device.type, torch.bfloat16) if self.bfloat16 else nullcontext()
-        )
-        with autocast:
-            return (network or self.network)(pixels).float()
+        with self._autocast():
+            logits: Tensor = (network or self.network)(pixels)
+        return logits.float()
 
-    @torch.inference_mode()
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.bfloat16 else nullcontext()
+
     def _validate(self) -> tuple[float, float]:
         """Mean cross entropy and top-1 accuracy on the validation split of the weights that are kept."""
         network = (self.average or self.network).eval()
-        total, correct, seen = 0.0, 0, 0
-        for images, labels, _ in self.validation_batches(range(len(self.validation))):
-            logits = self._logits(self.normalize(torch.from_numpy(images).to(self.device)), network)
-            target = torch.from_numpy(labels).to(self.device)
-            total += F.cross_entropy(logits, target, reduction="sum").item()
-            correct += int((logits.argmax(1) == target).sum())
-            seen += len(labels)
-        if not seen:
+
+        @torch.inference_mode()
+        def logits(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+            pixels = self.normalize(torch.from_numpy(images).to(self.device))
+            return np.asarray(self._logits(pixels, network).cpu().numpy(), np.float32)
+
+        found = predict_split(logits, self.validation_batches, "validate", self._notify)
+        if not len(found):
             raise UserError(f"{self.source}: none of the validation photos could be read")
-        return total / seen, correct / seen
-
-
-def size_at(recipe: Recipe, epoch: int) -> int:
-    """The side in pixels of the training pictures in this epoch (the first is 1), a multiple of 16 on the way."""
-    end_size = recipe.end_size or recipe.input_size
-    if not 0 < recipe.start_size < end_size:
-        return end_size
-    begin, end = _GROWTH
-    share = min(max((epoch / recipe.epochs - begin) / (end - begin), 0), 1)
-    grown = recipe.start_size + share * (end_size - recipe.start_size)
-    return end_size if share == 1 else round(grown / 16) * 16
-
-
-def learning_rate(recipe: Recipe, step: int, steps_an_epoch: int) -> float:
-    """The rate at a step (the first is 0): linear warm-up, then constant, or a cosine to zero (SGDR, 2017)."""
-    warmup = recipe.warmup_epochs * steps_an_epoch
-    if step < warmup:
-        return recipe.lr * (step + 1) / (warmup + 1)
-    if recipe.schedule == "constant":
-        return recipe.lr
-    left = max(recipe.epochs * steps_an_epoch - warmup, 1)
-    return recipe.lr * (1 + math.cos(math.pi * min((step - warmup) / left, 1))) / 2
+        loss = F.cross_entropy(torch.from_numpy(found.outputs).double(), torch.from_numpy(found.labels))
+        return loss.item(), float((found.outputs.argmax(1) == found.labels).mean())
 
 
 @torch.inference_mode()
@@ -261,35 +252,3 @@ def _check_sizes(network: nn.Module, recipe: Recipe) -> None:
                 f"{recipe.architecture} can't take pictures of {size} pixels; change input_size, start_size and"
                 " end_size in a recipe file"
             ) from error
-
-
-def _optimizer(modules: list[nn.Module], recipe: Recipe) -> torch.optim.Optimizer:
-    parameters = [parameter for module in modules for parameter in module.parameters()]
-    # Biases and the scales of normalisation are few, and pulling them to zero helps nothing.
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    # Fused: one pass over all weights, half the time of a step on the CPU.
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True, fused=True)
-    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=recipe.lr, fused=True)
-
-
-def _mixers(recipe: Recipe) -> list[nn.Module]:
-    """Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019) over a batch, with a photo's place in it for its label."""
-    given = ((v2.MixUp, recipe.mixup), (v2.CutMix, recipe.cutmix))
-    return [mixer(alpha=alpha, num_classes=recipe.batch_size) for mixer, alpha in given if alpha]
-
-
-def _class_weights(photos: LabelledPhotos) -> NDArray[np.float32]:
-    counts = np.bincount(photos.labels, minlength=len(photos.classes))
-    return (len(photos) / (len(counts) * counts)).astype(np.float32)
-
-
-def _fast_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 in hardware; elsewhere autocast would only slow it down."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()

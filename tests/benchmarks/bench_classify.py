@@ -26,9 +26,9 @@ import cv2
 from drawn_faces import write_portraits
 
 from batchgender.bench import processor
-from batchgender.model.model_file import PACKAGED_MODEL
+from batchgender.model.open_model import PACKAGED_MODEL
 from batchgender.model.session import installed
-from batchgender.photos.finder import PhotoFinder
+from batchgender.photos.source import PhotoSource
 from batchgender.threads import available_cores
 
 HERE = Path(__file__).parent
@@ -48,14 +48,16 @@ class Contender:
 
 def write_random_model(path: Path) -> None:
     """Export AlexNet with random weights; in a process of its own, as its memory would count as its children's."""
-    from batchgender.export.formats.onnx import write_onnx
-    from batchgender.model.model_file import ModelInfo
-    from batchgender.training.networks.alexnet import Deployed, build
+    from batchgender.export.formats import onnx
+    from batchgender.model.metadata import ModelInfo
+    from batchgender.training.networks.deployed import Deployed
+    from batchgender.training.networks.registry import build
     from batchgender.training.recipe import Recipe
 
     recipe = Recipe()
     module = Deployed(build("alexnet", 2), recipe.input_size, recipe.mean, recipe.std).eval()
-    write_onnx(module, ModelInfo(["Female", "Male"], recipe.input_size, list(recipe.mean), list(recipe.std)), path)
+    info = ModelInfo(["Female", "Male"], recipe.input_size, list(recipe.mean), list(recipe.std))
+    onnx.write(module, info, path)
 
 
 def repeated(files: Iterable[Path], count: int, folder: Path) -> Path:
@@ -85,7 +87,7 @@ def classify(model: Path, provider: str = "cpu") -> Callable[[Path], tuple[float
     """The command over a folder, in a process of its own."""
 
     def run(folder: Path) -> tuple[float, float]:
-        count = sum(1 for _ in PhotoFinder([str(folder)], print))
+        count = sum(1 for _ in PhotoSource([str(folder)], print))
         with tempfile.TemporaryDirectory() as scratch:
             line = [sys.executable, "-m", "batchgender", "classify", str(folder), "--model", str(model)]
             line += ["--out", f"{scratch}/results.csv", "--provider", provider]
@@ -163,7 +165,7 @@ def main() -> None:
         folder = Path(given.folder or f"{scratch}/faces/test")
         if not given.folder:
             write_portraits(Path(scratch) / "faces", {"test": 500})
-        files = sorted(Path(photo.file) for photo in PhotoFinder([str(folder)], print))
+        files = sorted(Path(photo.file) for photo in PhotoSource([str(folder)], print))
         spread = files[:: max(1, len(files) // SMALL)]
         model = Path(scratch) / "random.onnx"
         writer = multiprocessing.get_context("spawn").Process(target=write_random_model, args=(model,))

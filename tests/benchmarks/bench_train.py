@@ -20,9 +20,12 @@ from torchvision.transforms import v2
 
 from batchgender.photos.decode import decode
 from batchgender.training.augmentation import augment
-from batchgender.training.data.sources import LabelledPhotos, load_split
-from batchgender.training.recipe import STRONG
+from batchgender.training.data.labelled_photos import LabelledPhotos
+from batchgender.training.data.open_source import open_source
+from batchgender.training.recipe import find_recipe
 from batchgender.training.trainer import Trainer
+
+STRONG = find_recipe("strong")
 
 
 def bare(trainer: Trainer, size: int, seconds: float) -> float:
@@ -76,7 +79,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
-    photos, validation = (load_split(given.photos, split, lambda line: None) for split in ("train", "val"))
+    source = open_source(given.photos, print)
+    photos, validation = source.train, source.val
     chosen = np.random.default_rng(0).permutation(len(photos))[:640].tolist()
     recipe = replace(STRONG, input_size=given.size, start_size=0)
     few = validation.subset(range(0, len(validation), max(1, len(validation) // 32)))

@@ -14,7 +14,7 @@ import pytest
 from conftest import BLUE, RED, write_picture
 
 from batchgender import load_classifier
-from batchgender.photos.finder import Photo, PhotoFinder
+from batchgender.photos.source import Photo, PhotoSource
 
 Cli = Callable[..., Any]
 
@@ -91,7 +91,7 @@ def test_rows_are_the_same_whoever_computes_them(
 
 
 def test_several_batches_are_read_ahead_of_one_core(red_or_blue: Path, tmp_path: Path) -> None:
-    listed = list(PhotoFinder([str(linked(tmp_path / "photos", 200))], print))
+    listed = list(PhotoSource([str(linked(tmp_path / "photos", 200))], print))
     asked: list[str] = []
     enough = threading.Event()
 

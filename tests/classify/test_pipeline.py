@@ -60,9 +60,9 @@ def test_a_photo_or_folder_that_may_not_be_read_is_said(unprivileged: Path) -> N
 
 
 def test_photos_that_vanish_between_listing_and_reading_are_rows(red_or_blue: Path, photos: Path) -> None:
-    from batchgender.photos.finder import PhotoFinder
+    from batchgender.photos.source import PhotoSource
 
-    listed = list(PhotoFinder([str(photos)], print))
+    listed = list(PhotoSource([str(photos)], print))
     (photos / "female" / "05.jpg").unlink()
     rows = list(load_classifier(red_or_blue).rows(listed))
     assert [row.path for row in rows if row.error] == ["female/05.jpg"] and len(rows) == 80
@@ -73,10 +73,10 @@ def test_rows_stream_and_a_caller_may_stop_early(red_or_blue: Path, photos: Path
     classifier = load_classifier(red_or_blue, workers=2)
 
     def listing():
-        from batchgender.photos.finder import PhotoFinder
+        from batchgender.photos.source import PhotoSource
 
         for _ in range(100):
-            for photo in PhotoFinder([str(photos)], print):
+            for photo in PhotoSource([str(photos)], print):
                 taken.append(photo.path)
                 yield photo
 

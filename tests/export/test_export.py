@@ -17,21 +17,21 @@ import torch
 from conftest import one_line_error
 from drawn_faces import draw_portrait
 
-from batchgender.model import model_file
-from batchgender.model.model_file import open_model
+from batchgender.export.export_checkpoint import export_checkpoint
+from batchgender.model.open_model import default_model, open_model
 from batchgender.training import checkpoint as checkpoints
-from batchgender.training.data.sources import Batches, load_split
+from batchgender.training.data.batches import Batches
+from batchgender.training.data.open_source import open_source
 
 Cli = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
 def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from batchgender.export.export_checkpoint import export
 
     out = tmp_path_factory.mktemp("exports")
     lines: list[str] = []
-    export(str(trained / "best.pt"), ["onnx", "torchscript", "pt2"], str(out), None, lines.append)
+    export_checkpoint(str(trained / "best.pt"), ["onnx", "torchscript", "pt2"], str(out), None, lines.append)
     assert len(lines) == 3 and all("largest difference from PyTorch" in line for line in lines)
     return out
 
@@ -137,7 +137,7 @@ def test_alexnet_of_low_rank_in_int8_is_a_fortieth_and_answers_the_same(
     assert size < 8e6 and f"{small}  {size / 1e6:.1f} MB" in result.stderr
     whole = open_model(exported / "batchgender.onnx")
     assert whole.info.compression == {} and open_model(small).info.precision == "int8"
-    photos = load_split(str(portraits), "test", lambda line: None)
+    photos = open_source(str(portraits), lambda line: None).split("test")
     (images, _, _), *_ = Batches(photos, 224, 32, lambda line: None)(range(len(photos)))
     assert np.abs(open_model(small).predict(images) - whole.predict(images)).max() < 0.1
 
@@ -148,13 +148,13 @@ def test_the_packaged_model_is_taken_where_there_is_no_export(
     packaged = tmp_path / "assets" / "default.onnx"
     packaged.parent.mkdir()
     packaged.write_bytes(red_or_blue.read_bytes())
-    monkeypatch.setattr(model_file, "PACKAGED_MODEL", packaged)
+    monkeypatch.setattr("batchgender.model.open_model.PACKAGED_MODEL", packaged)
     monkeypatch.chdir(tmp_path)
     result = cli("classify", photos, "--out", tmp_path / "r.csv")
     assert result.exit_code == 0 and f"model: {packaged}" in result.stderr
     (tmp_path / "exports").mkdir()
     (tmp_path / "exports" / "batchgender.onnx").write_bytes(red_or_blue.read_bytes())
-    assert model_file.default_model() == Path("exports/batchgender.onnx")
+    assert default_model() == Path("exports/batchgender.onnx")
 
 
 def test_a_wheel_carries_the_packaged_model_and_its_card(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_file_that_differs_from_pytorch_is_not_kept(
     def spoiled(module, info, path: Path, opset: int) -> None:
         module = checkpoints.load(trained / "best.pt").deployed()
         module.temperature = 50.0
-        onnx_format.write_onnx(module, info, path)
+        onnx_format.write(module, info, path)
 
     monkeypatch.setattr(export_checkpoint, "write_onnx", spoiled)
     message = one_line_error(cli("export", trained / "best.pt", "--format", "onnx", "--out", tmp_path / "x"))

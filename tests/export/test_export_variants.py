@@ -12,8 +12,8 @@ import pytest
 import tiny_networks
 from conftest import one_line_error
 
-from batchgender.export.load_any_model import open_any
-from batchgender.model.model_file import open_model
+from batchgender.export.load_any_model import load_any_model
+from batchgender.model.open_model import open_model
 
 Cli = Callable[..., Any]
 
@@ -80,7 +80,7 @@ def test_openvino_files_are_evaluated_as_the_checkpoint_is(
     assert result.exit_code == 0, result.stderr
     assert sorted(p.name for p in (tmp_path / "x").iterdir()) == ["batchgender.bin", "batchgender.xml"]
     # Photos larger than the model's input are shrunk by the same filter.
-    predict, _ = open_any(str(tmp_path / "x" / "batchgender.xml"))
+    predict = load_any_model(str(tmp_path / "x" / "batchgender.xml")).predict
     (small, *_) = tiny_networks.batches(source, "test")
     rng = np.random.default_rng(0)
     large = np.repeat(np.repeat(small[:4], 4, 1), 3, 2) ^ rng.integers(0, 64, (4, 128, 96, 3), np.uint8)
@@ -109,7 +109,7 @@ def test_labels_are_compared_photo_by_photo_and_too_many_flips_keep_no_file(
 
     def moved(module: Any, info: Any, path: Path, opset: int) -> None:
         module = type(module)(module.network, module.input_size, [0.5] * 3, [0.25] * 3, bias=[0.0, 40.0]).eval()
-        onnx_format.write_onnx(module, info, path, opset)
+        onnx_format.write(module, info, path, opset)
 
     monkeypatch.setattr(export_checkpoint, "write_onnx", moved)
     monkeypatch.setitem(export_checkpoint.FORMATS, "onnx", onnx_format.Format(".onnx", moved, 1.0))

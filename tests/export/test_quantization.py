@@ -15,12 +15,14 @@ import torch
 from conftest import one_line_error
 
 from batchgender.export.agreement import Judge
+from batchgender.export.export_checkpoint import export_checkpoint
 from batchgender.export.low_rank import folded
 from batchgender.export.quantization.int8 import int8_format
-from batchgender.model.model_file import ModelInfo, open_model
+from batchgender.model.metadata import ModelInfo
+from batchgender.model.open_model import open_model
 from batchgender.photos.resize import resize
-from batchgender.training.data.sources import load_split
-from batchgender.training.evaluation import predictor
+from batchgender.training.data.open_source import open_source
+from batchgender.training.networks.deployed import probabilities_of
 
 Cli = Callable[..., Any]
 
@@ -45,12 +47,12 @@ def checkpoint(network: torch.nn.Module, source: Path, tmp_path_factory: pytest.
 @pytest.fixture(scope="module")
 def files(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The same checkpoint in float32 and in int8, of low rank."""
-    from batchgender.export.export_checkpoint import Options, export
+    from batchgender.export.export_checkpoint import ExportOptions
 
     found = {}
-    for name, options in (("float32", Options()), ("int8", Options("auto", "int8"))):
+    for name, options in (("float32", ExportOptions()), ("int8", ExportOptions("auto", "int8"))):
         out = tmp_path_factory.mktemp("exports") / f"{name}.onnx"
-        (found[name],) = export(str(checkpoint), ["onnx"], str(out), None, lambda line: None, options)
+        (found[name],) = export_checkpoint(str(checkpoint), ["onnx"], str(out), None, lambda line: None, options)
     return found
 
 
@@ -134,8 +136,8 @@ def test_a_network_that_sees_the_mirror_image_too_keeps_its_last_layer_whole(
     network: torch.nn.Module, source: Path, tmp_path: Path
 ) -> None:
     module = tiny_networks.deployed(folded(network), flip=True)
-    validation = load_split(str(source), "val", lambda line: None)
-    judge = Judge(predictor(module), tiny_networks.CLASSES, validation, tiny_networks.SIZE, lambda line: None)
+    validation = open_source(str(source), lambda line: None).split("val")
+    judge = Judge(probabilities_of(module), tiny_networks.CLASSES, validation, tiny_networks.SIZE, lambda line: None)
     form = int8_format(tiny_networks.batches(source), judge, lambda line: None)
     info = ModelInfo(tiny_networks.CLASSES, tiny_networks.SIZE, [0.5] * 3, [0.25] * 3)
     form.write(module, info, tmp_path / "flip.onnx")

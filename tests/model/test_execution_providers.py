@@ -12,9 +12,9 @@ from conftest import one_line_error, write_red_or_blue
 
 from batchgender.classify.pipeline import load_classifier
 from batchgender.errors import UserError
-from batchgender.model.execution_providers import place
-from batchgender.model.model_file import open_model
-from batchgender.model.session import installed, move
+from batchgender.model.execution_providers import choose_provider
+from batchgender.model.open_model import open_model
+from batchgender.model.session import installed, open_on_provider
 
 Cli = Callable[..., Any]
 needs_openvino = pytest.mark.skipif(not importlib.util.find_spec("openvino"), reason="the extra openvino is not here")
@@ -58,12 +58,12 @@ def test_openvino_gives_the_same_rows(cli: Cli, red_or_blue: Path, photos: Path,
 def test_a_provider_whose_answers_differ_is_refused_and_auto_goes_on(tmp_path: Path) -> None:
     # Among logits this large a step of bfloat16 is more than what two colours differ by.
     model = open_model(write_red_or_blue(tmp_path / "steep.onnx", green=1000.0))
-    if "bfloat16" not in move(model.session, model.file, "openvino", 1, 224).provider:
+    if "bfloat16" not in open_on_provider(model.session, model.file, "openvino", 1, 224).provider:
         pytest.skip("OpenVINO computes in float32 on this processor")
     with pytest.raises(UserError, match=r"differ from the CPU's by 0\.\d+, more than 0.02"):
-        place(model, "openvino", 1, print)
+        choose_provider(model, "openvino", 1, print)
     said: list[str] = []
-    assert place(model, "auto", 1, said.append) is model
+    assert choose_provider(model, "auto", 1, said.append) is model
     assert len(said) == 1 and said[0].startswith("left out: provider openvino")
 
 

@@ -13,8 +13,9 @@ import pytest
 import torch
 from conftest import one_line_error, write_picture
 
-from batchgender.model.model_file import METADATA_KEY, open_model
-from batchgender.model.self_check import replay
+from batchgender.model.metadata import METADATA_KEY
+from batchgender.model.open_model import open_model
+from batchgender.model.self_check import run_self_check
 
 Cli = Callable[..., Any]
 
@@ -53,21 +54,21 @@ def test_a_file_of_ours_is_told_in_words(cli: Cli, embeddable: Path) -> None:
     shown = cli("inspect", embeddable / "batchgender.onnx").stdout
     lines = dict(line.split("  ", 1) for line in shown.splitlines())
     assert lines["classes"].strip() == "Female, Male" and lines["precision"].strip() == "float32"
-    assert lines["opset"].strip() == "18" and "MIT" in shown and "answered as it says" in shown
+    assert lines["opset"].strip() == "18" and "MIT" in shown and "self-check    passed" in shown
     assert lines["classify"].strip() == "ready"
     assert "no: it takes ONNX" in cli("inspect", embeddable / "batchgender.pt").stdout
 
 
 def test_the_pictures_in_a_file_tell_swapped_colours_and_another_resize(embeddable: Path) -> None:
     model = open_model(embeddable / "batchgender.onnx")
-    assert replay(model) <= 1e-5 and len(model.info.golden) == 2
-    for one in model.info.golden:
+    assert run_self_check(model) <= 1e-5 and len(model.info.self_check) == 2
+    for one in model.info.self_check:
         image = cv2.imdecode(np.frombuffer(base64.b64decode(one["png"]), np.uint8), cv2.IMREAD_COLOR_RGB)
         swapped = np.ascontiguousarray(image[..., ::-1])
         rough = np.asarray(cv2.resize(image, (224, 224), interpolation=cv2.INTER_NEAREST), np.uint8)
         for wrong in (swapped, rough):
             apart = np.abs(model.predict(wrong[None])[0] - one["probabilities"]).max()
-            assert apart > model.info.golden_tolerance
+            assert apart > model.info.self_check_tolerance
 
 
 def test_a_file_that_answers_otherwise_than_it_promises_is_refused_by_inspect_and_classify(
@@ -79,7 +80,7 @@ def test_a_file_that_answers_otherwise_than_it_promises_is_refused_by_inspect_an
     write_picture(tmp_path / "a.jpg")
     classify = ("classify", tmp_path / "a.jpg", "--model", file, "--out", tmp_path / "r.csv")
     for line in (("inspect", file), classify):
-        assert "gives other answers than it says it should" in one_line_error(cli(*line))
+        assert "failed its self-check" in one_line_error(cli(*line))
     assert not (tmp_path / "r.csv").exists()
 
 
@@ -87,7 +88,7 @@ def test_a_file_that_answers_otherwise_than_it_promises_is_refused_by_inspect_an
 def test_damaged_pictures_are_said_in_a_line(cli: Cli, embeddable: Path, tmp_path: Path, carried: list[Any]) -> None:
     about = {**told(embeddable / "batchgender.onnx"), "golden": carried}
     file = write_told(embeddable / "batchgender.onnx", tmp_path / "damaged.onnx", about)
-    assert "pictures that it checks itself by are damaged" in one_line_error(cli("inspect", file))
+    assert "pictures of its self-check are damaged" in one_line_error(cli("inspect", file))
 
 
 def test_a_file_cut_short_is_said_in_a_line(cli: Cli, embeddable: Path, tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_answers_that_are_no_numbers_are_not_what_was_promised(cli: Cli, embedda
     bias = floats[-1]
     bias.CopyFrom(onnx.numpy_helper.from_array(np.full(2, np.nan, np.float32), bias.name))
     onnx.save_model(model, tmp_path / "nan.onnx")
-    assert "gives other answers than it says" in one_line_error(cli("inspect", tmp_path / "nan.onnx"))
+    assert "failed its self-check" in one_line_error(cli("inspect", tmp_path / "nan.onnx"))
 
 
 @pytest.mark.parametrize(

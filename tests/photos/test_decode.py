@@ -209,7 +209,7 @@ def test_other_formats_are_decoded_whole() -> None:
 
 
 def test_decoding_smaller_changes_no_answer(faces: Path) -> None:
-    from batchgender.model.model_file import PACKAGED_MODEL, open_model
+    from batchgender.model.open_model import PACKAGED_MODEL, open_model
 
     model = open_model(PACKAGED_MODEL)
     size = model.info.input_size

@@ -9,6 +9,7 @@ import tracemalloc
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,18 +18,20 @@ from click.testing import Result
 from conftest import one_line_error
 from fairlearn.metrics import equalized_odds_difference
 
-from batchgender.report.counts import Report, as_text
+from batchgender.report.counts import RowCounts
+from batchgender.report.figures import Figures
 from batchgender.report.group_counts import SMALLEST
-from batchgender.report.groups_csv import GroupFile
+from batchgender.report.groups_csv import GroupsTable
 from batchgender.report.statistics import wilson
-from batchgender.results.results_file import Row, make_row
+from batchgender.report.text import report_text
+from batchgender.results.rows import Row, make_row
 
 Cli = Callable[..., Result]
 CLASSES = ["Female", "Male"]
 BANDS = ("0-12", "13-60", "61+", "")
 
 
-def grouped_rows(count: int = 2000, threshold: float = 0.0) -> tuple[list[Row], GroupFile]:
+def grouped_rows(count: int = 2000, threshold: float = 0.0) -> tuple[list[Row], GroupsTable]:
     rng = np.random.default_rng(0)
     rows, groups = [], {}
     for index in range(count):
@@ -39,17 +42,21 @@ def grouped_rows(count: int = 2000, threshold: float = 0.0) -> tuple[list[Row], 
         rows.append(make_row(f"{index}.jpg", (1 - male, male), CLASSES, label, thresholds))
         if index % 5:
             groups[f"{index}.jpg"] = (band, "few" if index % 100 == 1 else "many")
-    return rows, GroupFile("groups.csv", ["age band", "size"], groups)
+    return rows, GroupsTable("groups.csv", ["age band", "size"], groups)
 
 
-def metrics_of(rows: list[Row], groups: GroupFile) -> dict:
-    report = Report(CLASSES, groups=groups)
+def figures_of(rows: list[Row], groups: GroupsTable) -> Figures:
+    counts = RowCounts(CLASSES, groups=groups)
     for row in rows:
-        report.add(row)
-    return report.metrics()
+        counts.add(row)
+    return counts.figures()
 
 
-def table_of(rows: list[Row], groups: GroupFile) -> pd.DataFrame:
+def metrics_of(rows: list[Row], groups: GroupsTable) -> dict[str, Any]:
+    return figures_of(rows, groups).as_dict()
+
+
+def table_of(rows: list[Row], groups: GroupsTable) -> pd.DataFrame:
     table = pd.DataFrame([(r.path, r.label, r.prediction) for r in rows], columns=["path", "label", "prediction"])
     for index, column in enumerate(groups.columns):
         table[column] = [groups.rows.get(path, ("", ""))[index] for path in table.path]
@@ -103,7 +110,7 @@ def test_a_class_with_few_photos_in_a_group_is_left_out_of_the_equalised_odds() 
     for index in range(SMALLEST):
         rows.append(make_row(f"b/Male/{index}.jpg", (0.9, 0.1), CLASSES, "Male", {}))
         groups[f"b/Male/{index}.jpg"] = ("b",)
-    table = GroupFile("g.csv", ["group"], groups)
+    table = GroupsTable("g.csv", ["group"], groups)
     differences = [
         metrics_of(some, table)["groups"]["columns"]["group"]["equalized_odds_difference"] for some in (rows, rows[:-1])
     ]
@@ -117,31 +124,31 @@ def test_small_groups_are_marked_and_left_out_of_the_gaps() -> None:
     assert column["groups"]["few"]["count"] < SMALLEST <= column["groups"]["many"]["count"]
     assert column["groups"]["few"]["small"] and not column["groups"]["many"]["small"]
     assert column["accuracy_gap"] is None and column["equalized_odds_difference"] is None
-    text = as_text(metrics)
-    assert "equalised-odds difference is over recalls of 30 labelled photos or more" in text
-    assert "few *" in text and "* fewer than 30 labelled photos: left out of the gaps" in text
+    text = report_text(figures_of(rows, groups))
+    assert "over recalls of 30 labelled photos or more" in text
+    assert "few *" in text and "* fewer than 30 labelled photos: left out of the comparison" in text
     assert "fewer than two groups to compare" in text
 
 
 def test_groups_stand_in_the_order_of_their_numbers() -> None:
     rows = [make_row(f"{i}.jpg", (1, 0), CLASSES, "Female", {}) for i in range(4)]
     bands = ("10-19", "5-9", "100+", "unknown")
-    groups = GroupFile("g.csv", ["age"], {f"{i}.jpg": (band,) for i, band in enumerate(bands)})
+    groups = GroupsTable("g.csv", ["age"], {f"{i}.jpg": (band,) for i, band in enumerate(bands)})
     metrics = metrics_of(rows, groups)
     assert list(metrics["groups"]["columns"]["age"]["groups"]) == ["5-9", "10-19", "100+", "unknown"]
     assert metrics["groups"]["columns"]["age"]["groups"]["5-9"]["classes"]["Male"]["recall"] is None
-    as_text(metrics)
+    report_text(figures_of(rows, groups))
 
 
 def test_photos_that_are_unreadable_or_without_a_label_count_in_no_group() -> None:
     rows = [Row("a.jpg", label="Female", error="empty file"), make_row("b.jpg", (1, 0), CLASSES, "", {})]
-    column = metrics_of(rows, GroupFile("g.csv", ["age"], {"a.jpg": ("1",), "b.jpg": ("1",)}))["groups"]["columns"]
+    column = metrics_of(rows, GroupsTable("g.csv", ["age"], {"a.jpg": ("1",), "b.jpg": ("1",)}))["groups"]["columns"]
     assert column["age"]["groups"] == {} and column["age"]["in_no_group"] == 0
 
 
 def test_memory_does_not_grow_with_the_photos() -> None:
     rows, groups = grouped_rows(200)
-    report = Report(CLASSES, groups=groups)
+    report = RowCounts(CLASSES, groups=groups)
     for row in rows:
         report.add(row)
     tracemalloc.start()
@@ -249,4 +256,4 @@ def test_groups_without_any_label_are_said_to_give_no_figures(
     result = cli(
         "classify", tmp_path / "plain", "--model", red_or_blue, "--out", tmp_path / "r.csv", "--groups", groups
     )
-    assert result.exit_code == 0 and "no figures, for no photo's folder carries a label" in result.stderr
+    assert result.exit_code == 0 and "there are no figures on right and wrong answers" in result.stderr

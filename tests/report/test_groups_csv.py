@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from batchgender.errors import UserError
-from batchgender.report.groups_csv import joined, read_groups
+from batchgender.report.groups_csv import join_by_path, read_groups
 
 
 def groups_file(folder: Path, text: str | bytes) -> str:
@@ -16,7 +16,9 @@ def groups_file(folder: Path, text: str | bytes) -> str:
 def joined_rows(folder: Path, paths: Sequence[str], photos: Sequence[str]) -> dict[str, str]:
     """Which row each photo is joined with, by the row's own path as its group."""
     file = groups_file(folder, "path,row\n" + "".join(f"{path},{path}\n" for path in paths))
-    return {photo: row for photo, (row,) in joined(read_groups(file), lambda: photos, lambda line: None).rows.items()}
+    return {
+        photo: row for photo, (row,) in join_by_path(read_groups(file), lambda: photos, lambda line: None).rows.items()
+    }
 
 
 def test_columns_rows_and_empty_cells_are_read(tmp_path: Path) -> None:
@@ -61,7 +63,7 @@ def test_a_file_that_is_not_there_or_a_folder_is_said(tmp_path: Path) -> None:
 def test_paths_that_are_the_same_are_joined_and_the_other_photos_counted(tmp_path: Path) -> None:
     said: list[str] = []
     groups = read_groups(groups_file(tmp_path, "path,age\nf/1.jpg,1\nf/9.jpg,2\n1.jpg,3\n"))
-    rows = joined(groups, lambda: ["f/1.jpg", "f/2.jpg", "g/1.jpg"], said.append).rows
+    rows = join_by_path(groups, lambda: ["f/1.jpg", "f/2.jpg", "g/1.jpg"], said.append).rows
     # Where one path is the same, no other is guessed: g/1.jpg is not 1.jpg.
     assert rows["f/1.jpg"] == ("1",) and "g/1.jpg" not in rows
     assert len(said) == 1 and "groups.csv: 2 of 3 photos have no row of their own in it" in said[0]

@@ -8,7 +8,9 @@ import pytest
 
 from batchgender.errors import UserError
 from batchgender.model.thresholds import UNSURE
-from batchgender.results.results_file import ResultsFile, Row, make_row, read_csv
+from batchgender.results.formats import read_csv
+from batchgender.results.results_file import ResultsFile
+from batchgender.results.rows import Row, make_row
 
 CLASSES = ["Female", "Male"]
 ODD_PATHS = [

@@ -9,9 +9,9 @@ from conftest import BLUE, RED, picture
 from drawn_faces import draw_portrait
 
 from batchgender.training.augmentation import augment
-from batchgender.training.recipe import STRONG, Recipe
+from batchgender.training.recipe import Recipe, find_recipe
 
-PLAIN = Recipe()
+PLAIN, STRONG = Recipe(), find_recipe("strong")
 
 
 def view(image: np.ndarray, recipe: Recipe, seed: int = 0, size: int = 96) -> np.ndarray:

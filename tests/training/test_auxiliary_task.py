@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,18 @@ import pytest
 import torch
 from conftest import one_line_error
 
+from batchgender.io import silent
 from batchgender.training import checkpoint as checkpoints
-from batchgender.training.data.sources import load_split
-from batchgender.training.recipe import STRONG, Recipe
+from batchgender.training.auxiliary_task import logits_and_features
+from batchgender.training.data.open_source import open_source
+from batchgender.training.recipe import Recipe, find_recipe
 from batchgender.training.trainer import Trainer
+
+STRONG = find_recipe("strong")
 
 Cli = Callable[..., Any]
 
-SMALL = replace(STRONG, architecture="alexnet_bn512", input_size=64, start_size=0, epochs=2, batch_size=8, ema=0.9)
+SMALL = replace(find_recipe("strong"), input_size=64, start_size=0, epochs=2, batch_size=8, ema=0.9)
 
 
 def write_numbers(file: Path, portraits: Path, numbers: Callable[[Path], object] | None = None) -> Path:
@@ -32,19 +37,22 @@ def write_numbers(file: Path, portraits: Path, numbers: Callable[[Path], object]
 
 
 def trainer(portraits: Path, recipe: Recipe) -> Trainer:
-    splits = [load_split(str(portraits), split, lambda line: None) for split in ("train", "val")]
-    return Trainer(recipe, *splits, str(portraits), torch.device("cpu"), lambda line: None)
+    source = open_source(str(portraits), silent)
+    return Trainer(recipe, source.train, source.val, str(portraits), torch.device("cpu"), silent)
+
+
+def batch_loss(trained: Trainer, images: np.ndarray, indices: list[int], blend: torch.Tensor | None = None) -> float:
+    """How far the second head is from the numbers of a batch."""
+    assert trained.auxiliary
+    features = logits_and_features(trained.network, trained.normalize(torch.from_numpy(images)))[1]
+    return trained.auxiliary.loss(features, indices, blend).item()
 
 
 def number_loss(trained: Trainer) -> float:
     """How far the second head is from the training photos' numbers, as they come."""
-    assert trained.auxiliary
     trained.network.eval()
-    total = 0.0
     with torch.no_grad():
-        for images, _, indices in trained.batches(range(len(trained.photos))):
-            trained.network(trained.normalize(torch.from_numpy(images)))
-            total += float(trained.auxiliary.loss(indices, None)) * len(indices)
+        total = sum(batch_loss(trained, images, indices) * len(indices) for images, _, indices in trained.batches())
     return total / len(trained.photos)
 
 
@@ -65,12 +73,11 @@ def test_the_numbers_are_learnt_and_leave_nothing_in_the_model(portraits: Path, 
 def test_a_mixed_picture_has_the_mixture_of_its_photos_numbers(portraits: Path, tmp_path: Path) -> None:
     file = write_numbers(tmp_path / "numbers.csv", portraits, lambda photo: int(photo.stem) % 2)
     run = trainer(portraits, replace(SMALL, also_learn=str(file)))
-    assert run.auxiliary
+    run.network.eval()  # The same features each time.
     (images, _, indices), *_ = run.batches(range(8))
-    run.network(run.normalize(torch.from_numpy(images)))
     blend = 0.7 * torch.eye(8) + 0.3 * torch.eye(8).roll(1, 0)
-    alone = [run.auxiliary.loss(order, None).item() for order in (indices, np.roll(indices, 1).tolist())]
-    assert run.auxiliary.loss(indices, blend).item() == pytest.approx(0.7 * alone[0] + 0.3 * alone[1], rel=1e-5)
+    alone = [batch_loss(run, images, order) for order in (indices, np.roll(indices, 1).tolist())]
+    assert batch_loss(run, images, indices, blend) == pytest.approx(0.7 * alone[0] + 0.3 * alone[1], rel=1e-5)
 
 
 def test_photos_without_a_number_are_trained_on_and_add_nothing(portraits: Path, tmp_path: Path) -> None:
@@ -79,8 +86,7 @@ def test_photos_without_a_number_are_trained_on_and_add_nothing(portraits: Path,
     run = trainer(portraits, replace(SMALL, also_learn=str(file)))
     assert run.auxiliary and run.epoch(1, tmp_path)["loss"] > 0
     (images, _, indices), *_ = run.batches([i for i in range(len(run.photos)) if not run.auxiliary.targets[0][i].any()])
-    run.network(run.normalize(torch.from_numpy(images)))
-    assert run.auxiliary.loss(indices, None).item() == 0
+    assert batch_loss(run, images, indices) == 0
 
 
 def test_a_resumed_run_ends_with_the_same_weights(cli: Cli, portraits: Path, tmp_path: Path) -> None:
@@ -95,10 +101,10 @@ def test_a_resumed_run_ends_with_the_same_weights(cli: Cli, portraits: Path, tmp
     assert cli(*line, "--epochs", 1, "--out", tmp_path / "halted").exit_code == 0
     assert cli("train", "--resume", "--out", tmp_path / "halted", "--epochs", 2, "--device", "cpu").exit_code == 0
     ends = [checkpoints.load(tmp_path / run / "last.pt") for run in ("straight", "halted")]
-    for part in ("weights", "live", "auxiliary"):
-        first, second = (getattr(end, part) for end in ends)
+    for part in ("weights", "run.live", "run.auxiliary"):
+        first, second = map(attrgetter(part), ends)
         assert first and all(torch.equal(first[name], second[name]) for name in first)
-    assert not checkpoints.load(tmp_path / "halted" / "best.pt").auxiliary
+    assert not checkpoints.load(tmp_path / "halted" / "best.pt").run.auxiliary
     write_numbers(file, portraits, lambda photo: int(photo.stem))
     message = one_line_error(cli("train", "--resume", "--out", tmp_path / "halted", "--epochs", 3))
     assert "light.csv: its numbers have changed since this training was begun" in message

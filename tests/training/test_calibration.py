@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +13,21 @@ from click.testing import Result
 from conftest import BLUE, RED, one_line_error, write_picture
 
 from batchgender.errors import UserError
+from batchgender.io import silent
 from batchgender.model.thresholds import UNSURE, decide
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.calibration import (
-    calibrated,
     choose_thresholds_for_accuracy,
     equal_recall_threshold,
+    fit_calibration,
     fit_temperature,
     softmax,
 )
-from batchgender.training.checkpoint import Checkpoint
-from batchgender.training.data.sources import Batches, load_split
-from batchgender.training.networks.alexnet import Normalize, build
+from batchgender.training.checkpoint import Checkpoint, RunState
+from batchgender.training.data.batches import Batches
+from batchgender.training.data.open_source import open_source
+from batchgender.training.networks.deployed import Normalize
+from batchgender.training.networks.registry import build
 from batchgender.training.recipe import Recipe
 
 Cli = Callable[..., Result]
@@ -150,8 +153,8 @@ def overconfident(colours: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """A checkpoint of a small network, trained for some steps and then ten times too sure."""
     torch.manual_seed(0)
     recipe = Recipe(architecture="resnet18", input_size=32)
-    photos = load_split(str(colours), "train", print)
-    ((images, labels, _),) = Batches(photos, recipe.input_size, len(photos), print)(range(len(photos)))
+    photos = open_source(str(colours), silent).train
+    ((images, labels, _),) = Batches(photos, recipe.input_size, len(photos), silent)()
     pixels = Normalize(recipe.mean, recipe.std)(torch.from_numpy(images))
     network = build(recipe.architecture, 2).train()
     optimizer = torch.optim.Adam(network.parameters(), 3e-4)
@@ -163,7 +166,7 @@ def overconfident(colours: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         for parameter in network.fc.parameters():
             parameter.mul_(10)
     path = tmp_path_factory.mktemp("run") / "best.pt"
-    checkpoints.save(Checkpoint(network.state_dict(), CLASSES, recipe, 1, str(colours), "", []), path)
+    checkpoints.save(Checkpoint(network.state_dict(), CLASSES, recipe, str(colours), RunState(epoch=1)), path)
     return path
 
 
@@ -180,16 +183,16 @@ def test_calibrate_lowers_the_calibration_error_on_photos_it_has_not_seen(
     result = cli("calibrate", best, "--data", colours)
     assert result.exit_code == 0, result.stderr
     after = checkpoints.load(best)
-    fit = after.calibration
-    assert after.temperature == fit["temperature"] > 1.5 and fit["photos"] == 100
-    assert fit["ece_after"] < fit["ece_before"] and after.thresholds == {}
+    fit = after.calibration.fit
+    assert fit and after.calibration.temperature == fit.temperature > 1.5 and fit.photos == 100
+    assert fit.ece_after < fit.ece_before and after.calibration.thresholds == {}
     assert all(torch.equal(weights[name], after.weights[name]) for name in weights)
-    for shown in (f"{fit['temperature']:.4f}", f"{fit['ece_after']:.4f}", f"{fit['ece_before']:.4f} before"):
+    for shown in (f"{fit.temperature:.4f}", f"{fit.ece_after:.4f}", f"{fit.ece_before:.4f} before"):
         assert shown in result.stdout
     evaluated = cli("evaluate", best, "--data", colours, "--report", tmp_path / "r.json")
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["ece"] < report["ece_uncalibrated"]
-    assert f"({report['ece_uncalibrated']:.4f} before calibration, " in evaluated.stdout
+    assert f"{report['ece_uncalibrated']:.4f} before calibration" in evaluated.stdout
 
 
 def test_the_error_that_calibrate_stores_is_the_one_that_the_report_counts(
@@ -197,17 +200,18 @@ def test_the_error_that_calibrate_stores_is_the_one_that_the_report_counts(
 ) -> None:
     cli("calibrate", best)  # The data of the training is the default.
     cli("evaluate", best, "--data", colours, "--split", "val", "--report", tmp_path / "r.json")
-    report, fit = json.loads((tmp_path / "r.json").read_text()), checkpoints.load(best).calibration
-    assert report["ece"] == pytest.approx(fit["ece_after"], abs=1e-4)
-    assert report["ece_uncalibrated"] == pytest.approx(fit["ece_before"], abs=1e-4)
+    report, fit = json.loads((tmp_path / "r.json").read_text()), checkpoints.load(best).calibration.fit
+    assert fit
+    assert report["ece"] == pytest.approx(fit.ece_after, abs=1e-4)
+    assert report["ece_uncalibrated"] == pytest.approx(fit.ece_before, abs=1e-4)
 
 
 def test_checkpoint_exports_and_classify_report_the_same_with_the_stored_thresholds(
     cli: Cli, best: Path, colours: Path, tmp_path: Path
 ) -> None:
     assert cli("calibrate", best, "--target-accuracy", 0.9).exit_code == 0
-    stored = checkpoints.load(best)
-    assert set(stored.thresholds) == set(CLASSES)
+    stored = checkpoints.load(best).calibration
+    assert stored.fit and set(stored.thresholds) == set(CLASSES)
     formats = [a for name in ("onnx", "torchscript", "pt2") for a in ("--format", name)]
     assert cli("export", best, *formats, "--out", tmp_path).exit_code == 0
     files = [best, *(tmp_path / f"batchgender.{ending}" for ending in ("onnx", "pt", "pt2"))]
@@ -218,7 +222,7 @@ def test_checkpoint_exports_and_classify_report_the_same_with_the_stored_thresho
     assert all("stored in the model (--threshold 0: none)" in result.stderr for result in results)
     for file in files:
         about = json.loads(cli("inspect", file, "--json").stdout)["batchgender"]
-        assert about["thresholds"] == stored.thresholds and about["calibration"] == stored.calibration
+        assert about["thresholds"] == stored.thresholds and about["calibration"] == asdict(stored.fit)
         assert about["temperature"] == stored.temperature
     report = json.loads((tmp_path / "r.report.json").read_text())
     assert report["unsure"] > 0 and report["thresholds"] == stored.thresholds
@@ -242,8 +246,8 @@ def test_a_threshold_given_replaces_the_stored_ones(cli: Cli, best: Path, colour
     plain = cli("evaluate", best, "--data", colours, "--threshold", 0.8).stdout
     cli("calibrate", best, "--target-accuracy", 0.9)
     given = cli("evaluate", best, "--data", colours, "--threshold", 0)
-    assert "stored in the model" not in given.stderr and "unsure" not in given.stdout
-    assert "unsure" in plain and "unsure" in cli("evaluate", best, "--data", colours).stdout
+    assert "stored in the model" not in given.stderr and "Unsure" not in given.stdout
+    assert "Unsure" in plain and "Unsure" in cli("evaluate", best, "--data", colours).stdout
 
 
 def test_equal_recall_narrows_the_gap_in_every_format_and_leaves_no_photo_unsure(
@@ -251,14 +255,14 @@ def test_equal_recall_narrows_the_gap_in_every_format_and_leaves_no_photo_unsure
 ) -> None:
     def gap(model: Path) -> float:
         line = ("evaluate", model, "--data", colours, "--split", "val", "--report", tmp_path / "r.json")
-        assert "unsure" not in cli(*line).stdout
+        assert "Unsure" not in cli(*line).stdout
         return json.loads((tmp_path / "r.json").read_text())["recall_gap"]
 
     cli("calibrate", best)
     before = gap(best)
     said = cli("calibrate", best, "--equal-recall").stdout
-    stored = checkpoints.load(best)
-    assert f"{stored.bias[1]:+.4f}   of Male" in said and not stored.thresholds
+    stored = checkpoints.load(best).calibration
+    assert f"{stored.bias[1]:+.4f}  added for Male" in said and not stored.thresholds
     export = ("export", best, "--format", "onnx", "--format", "torchscript", "--out", tmp_path, "--data", colours)
     assert cli(*export).exit_code == 0
     gaps = {gap(model) for model in (best, tmp_path / "batchgender.onnx", tmp_path / "batchgender.pt")}
@@ -267,22 +271,22 @@ def test_equal_recall_narrows_the_gap_in_every_format_and_leaves_no_photo_unsure
 
 def test_calibrating_again_starts_from_the_network(cli: Cli, best: Path) -> None:
     cli("calibrate", best)
-    first = checkpoints.load(best)
+    first = checkpoints.load(best).calibration
     cli("calibrate", best, "--target-accuracy", 0.9)
-    second = checkpoints.load(best)
+    second = checkpoints.load(best).calibration
     cli("calibrate", best, "--equal-recall")
     cli("calibrate", best)
-    third = checkpoints.load(best)
-    assert first.calibration == second.calibration == third.calibration
+    third = checkpoints.load(best).calibration
+    assert first.fit == second.fit == third.fit
     assert second.thresholds and not third.thresholds and not third.bias
 
 
 def test_a_trainer_gets_the_calibrated_checkpoint(best: Path) -> None:
     logits, labels = noisy(scale=3.0)
-    before = replace(checkpoints.load(best), thresholds={"Male": 0.9})
-    after = calibrated(before, logits, labels)
-    assert after.temperature == fit_temperature(logits, labels) == after.calibration["temperature"]
-    assert after.info().temperature == after.temperature and after.info().thresholds == {}
+    calibration = fit_calibration(logits, labels, silent)
+    after = replace(checkpoints.load(best), calibration=calibration)
+    assert calibration.fit and calibration.temperature == fit_temperature(logits, labels) == calibration.fit.temperature
+    assert after.info().temperature == calibration.temperature and after.info().thresholds == {}
 
 
 def test_a_checkpoint_of_before_calibration_loads(best: Path, tmp_path: Path) -> None:

@@ -12,11 +12,13 @@ from conftest import one_line_error, write_picture
 from PIL import Image
 
 from batchgender.errors import UserError
-from batchgender.training.data.sources import Batches, LabelledPhotos, check_trainable, load_split
+from batchgender.training.data.batches import Batches
+from batchgender.training.data.labelled_photos import LabelledPhotos, check_trainable
+from batchgender.training.data.open_source import open_source
 
 
 def load(source: Path | str, split: str, log: list[str] | None = None) -> LabelledPhotos:
-    return load_split(str(source), split, ([] if log is None else log).append)
+    return open_source(str(source), ([] if log is None else log).append).split(split)
 
 
 def as_dataset(folder: Path, names: list[str]) -> datasets.Dataset:

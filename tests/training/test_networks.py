@@ -3,7 +3,9 @@ import torch
 import torchvision
 
 from batchgender.errors import UserError
-from batchgender.training.networks.alexnet import AlexNet, Deployed, build
+from batchgender.training.networks.alexnet import AlexNet
+from batchgender.training.networks.deployed import Deployed
+from batchgender.training.networks.registry import build
 
 
 def test_alexnet_is_torchvisions_under_the_same_weights() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from batchgender.errors import UserError
-from batchgender.training.recipe import RECIPES, Recipe, changed, find_recipe
+from batchgender.training.recipe import Recipe, changed, find_recipe, recipe_names
 
 
 def test_a_file_says_what_differs_from_its_base(tmp_path: Path) -> None:
@@ -13,13 +13,13 @@ def test_a_file_says_what_differs_from_its_base(tmp_path: Path) -> None:
     (tmp_path / "mine.json").write_text('{"base": "strong", "lr": 0.001, "crop": [0.5, 2.0], "epochs": 3}')
     recipe = find_recipe(str(tmp_path / "mine.toml"))
     assert recipe == find_recipe(str(tmp_path / "mine.json"))
-    assert recipe == changed(RECIPES["strong"], {"name": "mine", "lr": 1e-3, "crop": [0.5, 2.0], "epochs": 3})
+    assert recipe == changed(find_recipe("strong"), {"name": "mine", "lr": 1e-3, "crop": [0.5, 2.0], "epochs": 3})
     (tmp_path / "plain.toml").write_text("lr = 1e-3\n")
     assert find_recipe(str(tmp_path / "plain.toml")) == changed(Recipe(), {"name": "plain", "lr": 1e-3})
 
 
 def test_what_a_checkpoint_holds_of_a_recipe_is_read_back() -> None:
-    for recipe in RECIPES.values():
+    for recipe in map(find_recipe, recipe_names()):
         assert Recipe.from_dict(recipe.as_dict()) == recipe
 
 
@@ -55,7 +55,7 @@ def test_files_that_are_no_recipes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text("[1]")
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
     for name, reason in (
-        ("best", f"choose from {', '.join(RECIPES)}, or name a file"),
+        ("best", f"choose from {', '.join(recipe_names())}, or name a file"),
         (str(tmp_path / "none.toml"), "No such file"),
         (str(tmp_path / "list.json"), "a recipe is a table of keys and values"),
         (str(tmp_path / "bytes.toml"), "no valid TOML"),

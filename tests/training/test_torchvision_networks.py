@@ -19,11 +19,14 @@ from torch.overrides import TorchFunctionMode
 from torchvision import models
 
 from batchgender.errors import UserError
+from batchgender.io import silent
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.checkpoint import Checkpoint
-from batchgender.training.networks import torchvision_networks
-from batchgender.training.networks.torchvision_networks import backbone_names, build_backbone, load_weights
+from batchgender.training.networks.registry import build
+from batchgender.training.networks.torchvision_networks import torchvision_names
 from batchgender.training.recipe import Recipe
+from batchgender.training.weights import imagenet
+from batchgender.training.weights.load_weights import load_weights
 
 SMALL = "shufflenet_v2_x0_5"  # 1.4 M weights.
 
@@ -37,7 +40,7 @@ class Shapes(TorchFunctionMode):
 
 def shape_only(name: str, classes: int) -> nn.Module:
     with Shapes():
-        network = build_backbone(name, classes)
+        network = build(name, classes)
     return network.to("meta")
 
 
@@ -51,7 +54,7 @@ def scrambled(network: nn.Module) -> nn.Module:
 
 
 def small(classes: int = 2) -> nn.Module:
-    return scrambled(build_backbone(SMALL, classes))
+    return scrambled(build(SMALL, classes))
 
 
 def saved(data: Any, path: Path, **options: Any) -> str:
@@ -66,13 +69,13 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
 def refusal(source: str, architecture: str = SMALL, network: nn.Module | None = None) -> str:
     """The one line with which weights are refused."""
     with pytest.raises(UserError) as caught:
-        load_weights(network or build_backbone(architecture, 2), architecture, source, lambda line: None)
+        load_weights(network or build(architecture, 2), architecture, source, silent)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def test_every_backbone_is_built_for_two_classes() -> None:
-    names = backbone_names()
+def test_every_torchvision_network_is_built_for_two_classes() -> None:
+    names = torchvision_names()
     assert {"resnet18", "resnet50", "efficientnet_b0", "mobilenet_v3_large", "vit_b_16", "swin_t"} <= set(names)
     assert "alexnet" not in names
     for name in names:
@@ -83,7 +86,7 @@ def test_every_backbone_is_built_for_two_classes() -> None:
     "name",
     ["resnet18", "mobilenet_v3_large", "efficientnet_b0", "convnext_tiny", "regnet_y_400mf", "vit_b_16", "maxvit_t"],
 )
-def test_a_backbone_gives_one_logit_a_class_in_training_too(name: str) -> None:
+def test_a_torchvision_network_gives_one_logit_a_class_in_training_too(name: str) -> None:
     logits = shape_only(name, 2).train()(torch.empty(2, 3, 224, 224, device="meta"))
     assert logits.shape == (2, 2)
 
@@ -94,14 +97,14 @@ def test_a_backbone_gives_one_logit_a_class_in_training_too(name: str) -> None:
 )
 def test_an_unknown_name_is_told_the_closest(name: str, closest: str) -> None:
     with pytest.raises(UserError, match="unknown architecture") as caught:
-        build_backbone(name, 2)
+        build(name, 2)
     assert closest in str(caught.value) and name in str(caught.value)
 
 
 @pytest.mark.parametrize(("name", "head"), [("resnet18", "fc"), ("mobilenet_v3_large", "classifier.3")])
 def test_weights_of_a_file_give_the_same_features_under_a_new_head(name: str, head: str, tmp_path: Path) -> None:
     theirs = scrambled(models.get_model(name, weights=None)).eval()
-    ours, log = build_backbone(name, 2).eval(), list[str]()
+    ours, log = build(name, 2).eval(), list[str]()
     before = ours.get_parameter(f"{head}.weight").clone()
     load_weights(ours, name, saved(theirs.state_dict(), tmp_path / "weights.pth"), log.append)
     assert torch.equal(ours.get_parameter(f"{head}.weight"), before)
@@ -129,7 +132,7 @@ FORMS: dict[str, Callable[[nn.Module], Any]] = {
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_state_dict_is_found_where_others_put_it(form: str, zipped: bool, tmp_path: Path) -> None:
-    theirs, ours, log = small(), build_backbone(SMALL, 2), list[str]()
+    theirs, ours, log = small(), build(SMALL, 2), list[str]()
     path = saved(FORMS[form](theirs), tmp_path / "weights.pth", _use_new_zipfile_serialization=zipped)
     load_weights(ours, SMALL, path, log.append, (Recipe().mean, Recipe().std))
     assert same(ours.state_dict(), theirs.state_dict())
@@ -137,18 +140,18 @@ def test_a_state_dict_is_found_where_others_put_it(form: str, zipped: bool, tmp_
 
 
 def test_a_checkpoint_of_ours_is_a_file_of_weights(tmp_path: Path) -> None:
-    theirs, ours = small(), build_backbone(SMALL, 2)
+    theirs, ours = small(), build(SMALL, 2)
     recipe = Recipe(architecture=SMALL)
-    checkpoints.save(Checkpoint(theirs.state_dict(), ["Female", "Male"], recipe, 1, "", "", []), tmp_path / "best.pt")
-    load_weights(ours, SMALL, str(tmp_path / "best.pt"), lambda line: None)
+    checkpoints.save(Checkpoint(theirs.state_dict(), ["Female", "Male"], recipe, ""), tmp_path / "best.pt")
+    load_weights(ours, SMALL, str(tmp_path / "best.pt"), silent)
     assert same(ours.state_dict(), theirs.state_dict())
 
 
 def test_safetensors_are_read_where_the_package_is(tmp_path: Path) -> None:
     files = pytest.importorskip("safetensors.torch")
-    theirs, ours = small(), build_backbone(SMALL, 2)
+    theirs, ours = small(), build(SMALL, 2)
     files.save_file(theirs.state_dict(), tmp_path / "model.safetensors")
-    load_weights(ours, SMALL, str(tmp_path / "model.safetensors"), lambda line: None)
+    load_weights(ours, SMALL, str(tmp_path / "model.safetensors"), silent)
     assert same(ours.state_dict(), theirs.state_dict())
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes((tmp_path / "model.safetensors").read_bytes()[:-1000])
@@ -179,19 +182,17 @@ def test_the_spelling_of_torchvisions_older_files_is_known(tmp_path: Path) -> No
                 name = name.replace(new, spelling)
             renamed[f"module.{name}"] = value
         assert all(any(spelling in name for name in renamed) for spelling in old.values())
-        load_weights(ours, "old", saved(renamed, tmp_path / "old.pth"), lambda line: None)
+        load_weights(ours, "old", saved(renamed, tmp_path / "old.pth"), silent)
         assert same(ours.state_dict(), theirs.state_dict())
         # And today's, whose layers name their version beside the tensors.
-        load_weights(
-            make(), "new", saved(nn.DataParallel(theirs).state_dict(), tmp_path / "new.pth"), lambda line: None
-        )
+        load_weights(make(), "new", saved(nn.DataParallel(theirs).state_dict(), tmp_path / "new.pth"), silent)
 
 
 def test_weights_of_another_architecture_say_how_many_tensors_fit(tmp_path: Path) -> None:
-    path = saved(build_backbone("mobilenet_v3_small", 1000).state_dict(), tmp_path / "mobile.pth")
+    path = saved(build("mobilenet_v3_small", 1000).state_dict(), tmp_path / "mobile.pth")
     line = refusal(path, "resnet18")
     assert line.startswith(f"{path}: not weights of resnet18 (0 of 122 tensors fit; first that does not: conv1.weight")
-    shapes = build_backbone(SMALL, 2).state_dict()
+    shapes = build(SMALL, 2).state_dict()
     shapes["conv1.0.weight"] = torch.ones(12, 3, 3, 3)
     line = refusal(saved(shapes, tmp_path / "other.pth"))
     assert f"{len(shapes) - 1} of {len(shapes)} tensors fit" in line
@@ -200,7 +201,7 @@ def test_weights_of_another_architecture_say_how_many_tensors_fit(tmp_path: Path
 
 def test_weights_of_a_deeper_network_are_not_taken_for_a_shallower_ones(tmp_path: Path) -> None:
     # Every layer of resnet18 is in resnet34, by name and shape.
-    line = refusal(saved(build_backbone("resnet34", 2).state_dict(), tmp_path / "deep.pth"), "resnet18")
+    line = refusal(saved(build("resnet34", 2).state_dict(), tmp_path / "deep.pth"), "resnet18")
     assert "not weights of resnet18 (122 of 122 tensors fit; the file has" in line and "layer1.2." in line
 
 
@@ -286,7 +287,7 @@ def weights_of(name: str) -> Any:
 
 
 def test_imagenet_weights_come_from_torchvisions_cache(cache: Path) -> None:
-    theirs, ours, log = small(1000), build_backbone(SMALL, 2), list[str]()
+    theirs, ours, log = small(1000), build(SMALL, 2), list[str]()
     saved(theirs.state_dict(), cache / Path(weights_of(SMALL).url).name)
     load_weights(ours, SMALL, "imagenet", log.append)
     assert torch.equal(ours.get_parameter("conv5.0.weight"), theirs.get_parameter("conv5.0.weight"))
@@ -358,8 +359,8 @@ def test_a_download_is_checked_against_the_hash_in_its_name(
     files[name] = data[:-1000]
     assert "broken" in refusal("imagenet") and not list(cache.iterdir())
     files[name] = data
-    ours = build_backbone(SMALL, 2)
-    load_weights(ours, SMALL, "imagenet", lambda line: None)
+    ours = build(SMALL, 2)
+    load_weights(ours, SMALL, "imagenet", silent)
     assert torch.equal(ours.get_parameter("conv5.0.weight"), theirs.get_parameter("conv5.0.weight"))
     assert [file.name for file in cache.iterdir()] == [name]
     assert capsys.readouterr().out == ""  # Results alone go there.
@@ -371,7 +372,7 @@ def test_a_server_that_says_nothing_is_not_waited_for(
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(urllib.request, "_opener", None)
     monkeypatch.setattr(weights_of(SMALL).value, "url", f"{server[0]}/slow-12345678.pth")
-    monkeypatch.setattr(torchvision_networks, "_SECONDS", 0.2)
+    monkeypatch.setattr(imagenet, "_SECONDS", 0.2)
     assert "timed out" in refusal("imagenet")
 
 

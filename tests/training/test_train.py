@@ -16,7 +16,12 @@ import torch
 from conftest import one_line_error
 from PIL import Image
 
+from batchgender.io import percent, silent
 from batchgender.training import checkpoint as checkpoints
+from batchgender.training.recipe import Recipe
+from batchgender.training.run_folders import newest
+from batchgender.training.run_plan import RunPlan, new_run
+from batchgender.training.train import train
 
 Cli = Callable[..., Any]
 
@@ -32,11 +37,8 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 @pytest.fixture(scope="module")
 def whole(portraits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two epochs that was never stopped."""
-    from batchgender.training.recipe import Recipe
-    from batchgender.training.train import train
-
     out = tmp_path_factory.mktemp("whole") / "run"
-    train(Recipe(epochs=2, batch_size=8), str(portraits), out, "cpu", lambda line: None)
+    train(RunPlan(Recipe(epochs=2, batch_size=8), str(portraits), out), "cpu", silent)
     return out
 
 
@@ -54,7 +56,7 @@ def test_a_run_logs_each_epoch_and_reports_the_test_split(cli: Cli, portraits: P
     with Image.open(out / "history.png") as image:
         assert image.size[0] > 600
     metrics = checkpoints.load(out / "best.pt").metrics
-    assert f"accuracy {100 * metrics['accuracy']:>16.1f} %" in result.stdout
+    assert metrics and f"{percent(metrics.accuracy)}" in result.stdout
 
 
 def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(
@@ -80,7 +82,7 @@ def test_a_killed_run_goes_on_from_its_last_epoch(
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert checkpoints.load(out / "last.pt").epoch == 1
+    assert checkpoints.load(out / "last.pt").run.epoch == 1
     assert cli("train", "--resume", "--out", out, "--device", "cpu").exit_code == 0
     assert same(weights(out / "last.pt"), weights(whole / "last.pt"))
 
@@ -113,7 +115,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_epoch_before(
     checkpoints.save(state, out / "last.pt")
     message = one_line_error(cli("train", "--resume", "--epochs", 2, "--out", out, "--data", portraits))
     assert "the loss is no number any more at epoch 2, step 3, image 32" in message and "try a smaller --lr" in message
-    assert checkpoints.load(out / "last.pt").epoch == 1
+    assert checkpoints.load(out / "last.pt").run.epoch == 1
 
 
 def test_a_full_disk_while_saving_keeps_the_checkpoint_before(
@@ -162,15 +164,13 @@ def test_a_checkpoint_that_would_run_code_is_refused(cli: Cli, tmp_path: Path) -
 def test_runs_are_numbered_and_the_newest_is_taken(
     cli: Cli, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from batchgender.training.run_folders import new_run, newest
-
     monkeypatch.chdir(tmp_path)
     assert "train first" in one_line_error(cli("export", "--format", "onnx"))
     assert "nothing to resume" in one_line_error(cli("train", "--resume"))
     assert str(new_run({}, None, None).out) == "runs/alexnet-seed"
     shutil.copytree(trained, tmp_path / "runs" / "alexnet-seed")
     assert str(new_run({}, None, None).out) == "runs/alexnet-seed-2"
-    assert str(newest("best.pt", "")) == "runs/alexnet-seed/best.pt"
+    assert str(newest(Path("runs"), "best.pt", "")) == "runs/alexnet-seed/best.pt"
 
 
 def test_a_device_that_is_not_there_is_named(cli: Cli, portraits: Path, tmp_path: Path) -> None:

@@ -15,16 +15,26 @@ import pytest
 import torch
 from conftest import one_line_error
 
-from batchgender.model.model_file import PACKAGED_MODEL
+from batchgender.io import silent
+from batchgender.model.open_model import PACKAGED_MODEL
 from batchgender.training import checkpoint as checkpoints
-from batchgender.training.calibration import logits_of
-from batchgender.training.data.sources import load_split
+from batchgender.training.checkpoint import Calibration
+from batchgender.training.data.batches import Batches
+from batchgender.training.data.open_source import open_source
 from batchgender.training.distillation import Teachers
-from batchgender.training.networks.alexnet import Normalize
-from batchgender.training.recipe import STRONG, TAUGHT, Recipe
-from batchgender.training.trainer import Trainer, learning_rate, size_at
+from batchgender.training.networks.deployed import Normalize, logits_of
+from batchgender.training.optimization import learning_rate, size_at
+from batchgender.training.predictions import predict_split
+from batchgender.training.recipe import Recipe, find_recipe
+from batchgender.training.run_plan import RunPlan
+from batchgender.training.train import train
+from batchgender.training.trainer import Trainer
+
+STRONG = find_recipe("strong")
+TAUGHT = find_recipe("taught")
 
 Cli = Callable[..., Any]
+STRONG, TAUGHT = find_recipe("strong"), find_recipe("taught")
 
 
 def recipe_file(folder: Path, **keys: Any) -> Path:
@@ -37,7 +47,7 @@ def recipe_file(folder: Path, **keys: Any) -> Path:
 
 def weights(file: Path) -> dict[str, torch.Tensor]:
     state = checkpoints.load(file)
-    return {**state.weights, **{f"live.{name}": value for name, value in state.live.items()}}
+    return {**state.weights, **{f"live.{name}": value for name, value in state.run.live.items()}}
 
 
 def same(first: Path, second: Path) -> bool:
@@ -48,11 +58,8 @@ def same(first: Path, second: Path) -> bool:
 @pytest.fixture(scope="module")
 def strong(portraits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run of two epochs that was never stopped."""
-    from batchgender.training.recipe import find_recipe
-    from batchgender.training.train import train
-
     folder = tmp_path_factory.mktemp("strong")
-    train(find_recipe(str(recipe_file(folder))), str(portraits), folder / "run", "cpu", lambda line: None)
+    train(RunPlan(find_recipe(str(recipe_file(folder))), str(portraits), folder / "run"), "cpu", silent)
     return folder / "run"
 
 
@@ -64,7 +71,8 @@ def test_a_run_says_its_recipe_and_the_way_to_its_picture(cli: Cli, portraits: P
     assert f"the picture: {tmp_path / 'run' / 'history.png'}" in result.stderr
     assert "temperature" in result.stderr and "calibration error" in result.stdout
     kept = checkpoints.load(tmp_path / "run" / "best.pt")
-    assert kept.recipe.lr == 1e-3 and kept.recipe.name == "small" and kept.calibration["photos"] > 0
+    assert kept.recipe.lr == 1e-3 and kept.recipe.name == "small"
+    assert kept.calibration.fit and kept.calibration.fit.photos > 0
 
 
 def test_a_killed_run_goes_on_to_the_same_weights_and_another_seed_to_others(
@@ -77,7 +85,7 @@ def test_a_killed_run_goes_on_to_the_same_weights_and_another_seed_to_others(
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert checkpoints.load(out / "last.pt").epoch == 1 and not same(out / "last.pt", strong / "last.pt")
+    assert checkpoints.load(out / "last.pt").run.epoch == 1 and not same(out / "last.pt", strong / "last.pt")
     result = cli("train", "--resume", "--out", out, "--device", "cpu")
     assert result.exit_code == 0, result.stderr
     assert same(out / "last.pt", strong / "last.pt") and same(out / "best.pt", strong / "best.pt")
@@ -87,20 +95,21 @@ def test_a_killed_run_goes_on_to_the_same_weights_and_another_seed_to_others(
 
 def test_what_is_kept_is_the_average_of_the_weights(strong: Path) -> None:
     last = checkpoints.load(strong / "last.pt")
-    assert last.live.keys() == last.weights.keys()
-    assert not torch.equal(last.live["classifier.6.weight"], last.weights["classifier.6.weight"])
-    assert not checkpoints.load(strong / "best.pt").live
+    live = last.run.live
+    assert live.keys() == last.weights.keys()
+    assert not torch.equal(live["classifier.6.weight"], last.weights["classifier.6.weight"])
+    assert not checkpoints.load(strong / "best.pt").run.live
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_epoch_before(cli: Cli, portraits: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     cli("train", "--data", portraits, "--recipe", recipe_file(tmp_path, epochs=1), "--out", out)
     state = checkpoints.load(out / "last.pt")
-    state.live["classifier.6.bias"][0] = math.nan
+    state.run.live["classifier.6.bias"][0] = math.nan
     checkpoints.save(state, out / "last.pt")
     message = one_line_error(cli("train", "--resume", "--epochs", 2, "--out", out))
     assert "the loss is no number any more at epoch 2, step" in message and "last.pt holds the epoch before" in message
-    assert checkpoints.load(out / "last.pt").epoch == 1
+    assert checkpoints.load(out / "last.pt").run.epoch == 1
 
 
 def test_a_run_without_progress_stops_early(cli: Cli, portraits: Path, tmp_path: Path) -> None:
@@ -120,7 +129,7 @@ def test_a_recipe_may_keep_the_last_epoch_and_end_on_larger_pictures(cli: Cli, p
     result = cli("train", "--data", portraits, "--recipe", recipe, "--out", tmp_path / "run")
     assert result.exit_code == 0, result.stderr
     kept = checkpoints.load(tmp_path / "run" / "best.pt")
-    assert kept.epoch == 2 and "epoch 2 is kept" in result.stderr
+    assert kept.run.epoch == 2 and "epoch 2 is kept" in result.stderr
     assert kept.info().input_size == 96 and size_at(kept.recipe, 2) == 128
 
 
@@ -139,16 +148,16 @@ def test_weights_to_begin_with_change_the_start_and_leave_no_path_in_the_model(
 
 
 def teacher_file(strong: Path, folder: Path, **changes: Any) -> Path:
-    """A checkpoint that answers Female, and is sure of it, whatever it sees."""
+    """A checkpoint that answers Female with great confidence, whatever it sees."""
     state = checkpoints.load(strong / "best.pt")
     state.weights["classifier.6.weight"].zero_()
     state.weights["classifier.6.bias"].copy_(torch.tensor([4.0, -4.0]))
-    checkpoints.save(replace(state, temperature=1.0, **changes), folder / "teacher.pt")
+    checkpoints.save(replace(state, calibration=Calibration(), **changes), folder / "teacher.pt")
     return folder / "teacher.pt"
 
 
 @pytest.mark.parametrize("agreed", [True, False])
-def test_a_pupil_learns_the_answers_of_its_teachers(
+def test_a_student_learns_the_answers_of_its_teachers(
     agreed: bool, cli: Cli, strong: Path, portraits: Path, tmp_path: Path
 ) -> None:
     recipe = recipe_file(tmp_path, teacher_share=1.0, equal_recall=False, epochs=4, lr=3e-4, ema=0.9)
@@ -159,10 +168,10 @@ def test_a_pupil_learns_the_answers_of_its_teachers(
     line = ("train", "--data", portraits, "--recipe", recipe, "--out", tmp_path / "run")
     assert cli(*line, "--teacher", teacher, "--teacher", tmp_path / "other.pt").exit_code == 0
     found = checkpoints.load(tmp_path / "run" / "last.pt")
-    photos = load_split(str(portraits), "test", lambda line: None)
-    logits, labels = logits_of(found.deployed(), photos, found.classes, 96, lambda line: None)
-    surer = logits[:, 0] - logits[:, 1]
-    assert set(labels) == {0, 1} and (abs(surer - (8 if agreed else 0)) < 2).all()
+    batches = Batches(open_source(str(portraits), silent).test, 96, 32, silent)
+    answers = predict_split(logits_of(found.deployed()), batches, "test", silent)
+    margins = answers.outputs[:, 0] - answers.outputs[:, 1]
+    assert set(answers.labels) == {0, 1} and (abs(margins - (8 if agreed else 0)) < 2).all()
     assert found.info().recipe["teacher"] == ["teacher.pt", "other.pt"]
 
 
@@ -207,8 +216,8 @@ def test_an_exported_teacher_answers_as_its_checkpoint_does_and_several_are_aver
 
 
 def calibrated(file: str, logits: torch.Tensor) -> torch.Tensor:
-    """The logits with the line between the classes where an exported file of the checkpoint has it."""
-    bias = checkpoints.load(file).bias
+    """The logits with the decision threshold where an exported file of the checkpoint has it."""
+    bias = checkpoints.load(file).calibration.bias
     return logits + torch.tensor(bias) if bias else logits
 
 
@@ -301,10 +310,11 @@ def test_the_rate_warms_up_and_falls_to_nothing() -> None:
 
 
 def test_balance_makes_a_rare_class_count_as_much(portraits: Path) -> None:
-    photos, validation = (load_split(str(portraits), split, lambda line: None) for split in ("train", "val"))
+    source = open_source(str(portraits), silent)
+    photos = source.train
     few = photos.subset([i for i in range(len(photos)) if photos.labels[i] == 0 or i % 4 == 0])
     recipe = replace(STRONG, input_size=64, start_size=0)
-    trainer = Trainer(recipe, few, validation, "portraits", torch.device("cpu"), lambda line: None)
+    trainer = Trainer(recipe, few, source.val, "portraits", torch.device("cpu"), silent)
     assert trainer.class_weights is not None
     total = [
         weight * count for weight, count in zip(trainer.class_weights.tolist(), few.counts().values(), strict=True)

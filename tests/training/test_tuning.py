@@ -18,7 +18,10 @@ from conftest import one_line_error
 from drawn_faces import write_portraits
 from PIL import Image
 
-from batchgender.training.recipe import find_recipe
+from batchgender.io import silent
+from batchgender.training.recipe import changed, find_recipe
+from batchgender.training.run_plan import RunPlan
+from batchgender.training.train import train
 
 pytest.importorskip("optuna")
 Cli = Callable[..., Any]
@@ -47,16 +50,13 @@ def recipe(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Trials differ in how much of that they make it forget: from random weights, an epoch or two tell nothing.
     """
-    from batchgender.training.recipe import changed
-    from batchgender.training.train import train
-
     folder = tmp_path_factory.mktemp("recipe")
     path = folder / "small.toml"
     path.write_text('architecture = "shufflenet_v2_x0_5"\ninput_size = 64\nbatch_size = 8\nlr = 0.005\n')
     for split in ("train", "val", "test"):
         shutil.copytree(faces / "val", folder / "known" / split)
     known, run = str(folder / "known"), folder / "run"
-    train(changed(find_recipe(str(path)), {"epochs": 15}), known, run, "cpu", lambda line: None)
+    train(RunPlan(changed(find_recipe(str(path)), {"epochs": 15}), known, run), "cpu", silent)
     path.write_text(path.read_text() + f'weights = "{run}/best.pt"\n')
     return path
 
@@ -298,5 +298,5 @@ def test_no_trials_are_wrong_usage(cli: Cli) -> None:
 def test_without_optuna_the_extra_is_named() -> None:
     code = "import sys; sys.modules['optuna'] = None; from batchgender.cli import main; main(['tune'])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.returncode == 1 and result.stderr.startswith("Error: tuning needs the package optuna")
+    assert result.returncode == 1 and result.stderr.startswith("Error: batchgender tune needs the extra")
     assert "batchgender[tune]" in result.stderr and len(result.stderr.splitlines()) == 1

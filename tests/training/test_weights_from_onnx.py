@@ -12,17 +12,19 @@ import torch
 from conftest import one_line_error
 
 from batchgender.errors import UserError
-from batchgender.export.export_checkpoint import Options, export
-from batchgender.export.formats.onnx import write_onnx
-from batchgender.export.low_rank import folded
-from batchgender.model.model_file import PACKAGED_MODEL, ModelInfo, open_model
+from batchgender.export.export_checkpoint import ExportOptions, export_checkpoint
+from batchgender.export.formats import onnx as onnx_format
+from batchgender.export.low_rank import fold_batch_norm
+from batchgender.io import silent
+from batchgender.model.metadata import ModelInfo
+from batchgender.model.open_model import PACKAGED_MODEL, open_model
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.checkpoint import Checkpoint
-from batchgender.training.evaluation import predictor
-from batchgender.training.networks.alexnet import Deployed, build
-from batchgender.training.networks.torchvision_networks import load_weights
-from batchgender.training.recipe import TAUGHT
-from batchgender.training.weights.from_onnx import settle
+from batchgender.training.networks.deployed import Deployed, probabilities_of
+from batchgender.training.networks.registry import build
+from batchgender.training.recipe import find_recipe
+from batchgender.training.weights.batch_norm import restore_batch_norm
+from batchgender.training.weights.load_weights import load_weights
 
 Cli = Callable[..., Any]
 
@@ -33,13 +35,13 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def exported(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Options], str]:
+def exported(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[ExportOptions], str]:
     """Export a trained `tiny`, whose batch norms have learnt, in a form."""
     tiny_networks.register(monkeypatch)
     checkpoint = tiny_networks.write_checkpoint("tiny", tiny_networks.trained(source), source, tmp_path / "run")
 
-    def write(options: Options) -> str:
-        (file,) = export(str(checkpoint), ["onnx"], str(tmp_path / "tiny.onnx"), None, lambda line: None, options)
+    def write(options: ExportOptions) -> str:
+        (file,) = export_checkpoint(str(checkpoint), ["onnx"], str(tmp_path / "tiny.onnx"), None, silent, options)
         return str(file)
 
     return write
@@ -48,36 +50,36 @@ def exported(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
 @pytest.mark.parametrize(
     ("options", "tolerance"),
     [
-        (Options(), 1e-5),
-        (Options(None, "float16"), 0.01),
-        (Options(16), 1e-5),
-        (Options(None, "int8"), 0.06),
-        (Options("auto", "int8"), 0.06),
+        (ExportOptions(), 1e-5),
+        (ExportOptions(None, "float16"), 0.01),
+        (ExportOptions(16), 1e-5),
+        (ExportOptions(None, "int8"), 0.06),
+        (ExportOptions("auto", "int8"), 0.06),
     ],
 )
 def test_the_network_answers_as_its_file_does(
-    exported: Callable[[Options], str], source: Path, options: Options, tolerance: float
+    exported: Callable[[ExportOptions], str], source: Path, options: ExportOptions, tolerance: float
 ) -> None:
     file = exported(options)
     network = tiny_networks.tiny()
-    load_weights(network, "tiny", file, lambda line: None)
+    load_weights(network, "tiny", file, silent)
     images = np.concatenate(tiny_networks.batches(source, "test"))
-    found = predictor(tiny_networks.deployed(network))(images)
+    found = probabilities_of(tiny_networks.deployed(network))(images)
     wanted = open_model(file).predict(images)
     assert np.abs(found - wanted).max() < tolerance
     assert 0.3 < wanted[:, 0].mean() < 0.7 and wanted.std() > 0.2
 
 
-def test_settled_it_answers_the_same_and_nearly_so_while_it_is_trained(
-    exported: Callable[[Options], str], source: Path
+def test_with_its_batch_norm_restored_it_answers_the_same_and_nearly_so_while_it_is_trained(
+    exported: Callable[[ExportOptions], str], source: Path
 ) -> None:
     network = tiny_networks.tiny()
-    load_weights(network, "tiny", exported(Options()), lambda line: None)
+    load_weights(network, "tiny", exported(ExportOptions()), silent)
     pixels = [(torch.from_numpy(i).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25 for i in tiny_networks.batches(source)]
     every = torch.cat(pixels)
     with torch.inference_mode():
         before = network.eval()(every).softmax(1)
-        settle(network, pixels)
+        restore_batch_norm(network, pixels)
         after = network(every).softmax(1)
         for layer in network.modules():
             layer.train(not isinstance(layer, torch.nn.Dropout))
@@ -88,7 +90,7 @@ def test_settled_it_answers_the_same_and_nearly_so_while_it_is_trained(
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small"])
-def test_a_backbone_begins_with_its_exported_file(name: str, tmp_path: Path) -> None:
+def test_a_torchvision_network_begins_with_its_exported_file(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = build(name, 2).eval()
     with torch.no_grad():
@@ -96,11 +98,11 @@ def test_a_backbone_begins_with_its_exported_file(name: str, tmp_path: Path) -> 
         for key, value in network.state_dict().items():
             if key.endswith(("bias", "running_mean", "running_var")):
                 value.uniform_(0.5, 1.5)
-    module = Deployed(folded(network), 64, [0.5] * 3, [0.25] * 3).eval().requires_grad_(False)
+    module = Deployed(fold_batch_norm(network), 64, [0.5] * 3, [0.25] * 3).eval().requires_grad_(False)
     info = ModelInfo(["Female", "Male"], 64, [0.5] * 3, [0.25] * 3, architecture=name)
-    write_onnx(module, info, tmp_path / "model.onnx")
+    onnx_format.write(module, info, tmp_path / "model.onnx")
     begun = build(name, 2)
-    load_weights(begun, name, str(tmp_path / "model.onnx"), lambda line: None)
+    load_weights(begun, name, str(tmp_path / "model.onnx"), silent)
     pixels = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
         assert torch.allclose(begun.eval()(pixels), network(pixels), rtol=1e-3, atol=1e-4)
@@ -109,7 +111,7 @@ def test_a_backbone_begins_with_its_exported_file(name: str, tmp_path: Path) -> 
 def test_weights_of_other_pixels_are_refused(cli: Cli, portraits: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "gray.toml"
     recipe.write_text('base = "taught"\nmean = [0.5, 0.5, 0.5]\nstd = [0.5, 0.5, 0.5]\n')
-    kept = Checkpoint(build("alexnet_bn512", 2).state_dict(), ["Female", "Male"], TAUGHT, 1, "", "", [])
+    kept = Checkpoint(build("alexnet_bn512", 2).state_dict(), ["Female", "Male"], find_recipe("taught"), "")
     checkpoints.save(kept, tmp_path / "best.pt")
     for file in ("packaged", tmp_path / "best.pt"):
         line = ("train", "--data", portraits, "--recipe", recipe, "--out", tmp_path / "run", "--weights", file)
@@ -118,14 +120,14 @@ def test_weights_of_other_pixels_are_refused(cli: Cli, portraits: Path, tmp_path
         assert not (tmp_path / "run").exists()
 
 
-def test_a_layer_that_is_not_found_is_said(exported: Callable[[Options], str]) -> None:
-    file = exported(Options())
+def test_a_layer_that_is_not_found_is_said(exported: Callable[[ExportOptions], str]) -> None:
+    file = exported(ExportOptions())
     model = onnx.load(file)
     for tensor in model.graph.initializer:
         tensor.name = tensor.name.replace("network.12.", "onnx::MatMul_")
     onnx.save(model, file)
     with pytest.raises(UserError, match="has no weights for 12 of tiny; begin with a checkpoint of it"):
-        load_weights(tiny_networks.tiny(), "tiny", file, lambda line: None)
+        load_weights(tiny_networks.tiny(), "tiny", file, silent)
 
 
 def test_the_packaged_model_is_trained_on(cli: Cli, portraits: Path, tmp_path: Path) -> None:
@@ -168,5 +170,5 @@ def test_what_is_no_file_of_ours_is_one_line(red_or_blue: Path, tmp_path: Path) 
     }
     for name, reason in reasons.items():
         with pytest.raises(UserError) as raised:
-            load_weights(build("alexnet_bn512", 2), "alexnet_bn512", str(tmp_path / f"{name}.onnx"), lambda line: None)
+            load_weights(build("alexnet_bn512", 2), "alexnet_bn512", str(tmp_path / f"{name}.onnx"), silent)
         assert reason in str(raised.value) and "\n" not in str(raised.value)

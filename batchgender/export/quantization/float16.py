@@ -7,37 +7,34 @@ from tempfile import TemporaryDirectory
 import onnx
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-from batchgender.export.agreement import Judge
-from batchgender.export.formats.onnx import OPSET, Format, save_onnx, write_onnx
-from batchgender.export.load_any_model import open_any
-from batchgender.export.quantization.int8 import outside
+from batchgender.export.agreement import Reference
+from batchgender.export.formats import onnx as onnx_format
+from batchgender.export.quantization.compression import merged
+from batchgender.export.quantization.layers import nodes_outside_layers
 from batchgender.io import Notify
-from batchgender.model.model_file import ModelInfo
-from batchgender.model.self_check import with_golden
-from batchgender.training.networks.alexnet import Deployed
-
-# In probability: sixteen bits carry three digits, and each layer takes a little of the third.
-_TOLERANCE = 0.02
+from batchgender.model.metadata import ModelInfo
+from batchgender.model.open_model import open_model
+from batchgender.model.self_check import with_self_check
+from batchgender.training.networks.deployed import Deployed
 
 
-def float16_format(judge: Judge, notify: Notify, opset: int = OPSET) -> Format:
-    """The ONNX format with the layers in float16; pixels before them and the last layer stay in float32.
+def write_float16(
+    module: Deployed, info: ModelInfo, path: Path, reference: Reference, notify: Notify, opset: int
+) -> None:
+    """Write an ONNX file with its layers in float16; pixels before them and the last layer stay in float32.
 
-    Writing raises UserError where accuracy falls by more than half a point.
+    Raises UserError where accuracy falls by more than half a point.
     """
-
-    def write(module: Deployed, info: ModelInfo, path: Path) -> None:
-        with TemporaryDirectory() as folder:
-            file = Path(folder) / "float16.onnx"
-            write_onnx(module, info, file, opset)
-            whole = onnx.load(file)
-            model = convert_float_to_float16(whole, keep_io_types=True, node_block_list=outside(whole.graph.node))
-            onnx.save_model(model, file)
-            predict, _ = open_any(str(file))
-            kept = judge.compare(predict)
-            notify(f"float16: {kept}")
-            kept.check()
-            info = replace(info, precision="float16", compression={**info.compression, **kept.as_dict()})
-            save_onnx(model, with_golden(info, predict), path)
-
-    return Format(".onnx", write, _TOLERANCE)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "float16.onnx"
+        onnx_format.write(module, info, file, opset)
+        whole = onnx.load(file)
+        outside = nodes_outside_layers(whole.graph.node)
+        model = convert_float_to_float16(whole, keep_io_types=True, node_block_list=outside)
+        onnx.save_model(model, file)
+        predict = open_model(file).predict
+        agreement = reference.compare(predict, "float16")
+        notify(f"float16: {agreement}")
+        agreement.check_points_lost()
+        info = replace(info, precision="float16", compression=merged(info.compression, agreement.compression()))
+        onnx_format.save_onnx(model, with_self_check(info, predict), path)

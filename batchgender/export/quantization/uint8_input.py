@@ -1,8 +1,8 @@
-"""The way of the pixels into an integer graph: resized to bytes, which the first layer takes as they are.
+"""The input of an integer graph: pixels resized to bytes, which the first layer takes as they are.
 
-A byte is already a quantised number, of scale 1. What normalisation does to it goes into the first convolution: its
-weights over the deviation, its bias by the mean. A convolution pads with zero, which stands for the mean of all
-colours here and for that of each colour there: padding alone is off, by what the means differ.
+A byte is already a quantised number, of scale 1. Normalisation goes into the first convolution: its weights are divided
+by the deviation, its bias takes up the mean. A convolution pads with zero, which stands for the mean of all
+colours here and for that of each colour in the float32 graph: at the edges alone the two differ, by what the means do.
 """
 
 from pathlib import Path
@@ -11,13 +11,13 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from batchgender.model.model_file import BIAS, KERNEL, ZERO
+from batchgender.model.onnx_file import BIAS, KERNEL, ZERO_POINT
 
 _PLANES, _CENTRED, _ZERO, _ONE = "planes", "planes_centred", "pixel_zero", "pixel_scale"
 
 
 def fold_normalization(path: Path) -> bool:
-    """Rewrite a float32 file of ours: take one number off its resized bytes, and let its first layer do the rest.
+    """Rewrite a float32 file of ours: subtract a zero point from its resized bytes, fold the rest into its first layer.
 
     False, and the file is left as it is, where the normalised pixels go elsewhere than into one convolution.
     """
@@ -75,9 +75,9 @@ def feed_bytes(model: onnx.ModelProto) -> None:
             tensor.CopyFrom(numpy_helper.from_array(changed[tensor.name], tensor.name))
     zero = arrays[_ZERO].astype(np.uint8)
     graph.initializer.extend(
-        [numpy_helper.from_array(np.array(1, np.float32), _ONE), numpy_helper.from_array(zero, ZERO)]
+        [numpy_helper.from_array(np.array(1, np.float32), _ONE), numpy_helper.from_array(zero, ZERO_POINT)]
     )
-    pixels.input[:] = [_PLANES, _ONE, ZERO]
+    pixels.input[:] = [_PLANES, _ONE, ZERO_POINT]
     _replace_nodes(graph, list(graph.node))
 
 

@@ -1,14 +1,7 @@
-"""The networks, and the module that carries preprocessing and calibration with them."""
-
-from collections.abc import Callable, Sequence
-from functools import partial
+"""AlexNet, the default network, with or without batch normalisation."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-
-from batchgender.photos.resize import ROUND_UP
-from batchgender.training.networks.torchvision_networks import build_backbone, check_backbone
 
 
 class AlexNet(nn.Module):
@@ -54,95 +47,3 @@ class AlexNet(nn.Module):
         """Normalised pixels [B, 3, H, W] to logits [B, classes]."""
         x = self.avgpool(self.features(x))  # [B, 256, 6, 6]
         return self.classifier(torch.flatten(x, 1))
-
-
-_OURS: dict[str, Callable[[int], nn.Module]] = {
-    "alexnet": AlexNet,
-    "alexnet_bn": partial(AlexNet, batch_norm=True),
-    "alexnet_bn512": partial(AlexNet, batch_norm=True, width=512),
-}
-
-
-def check_architecture(architecture: str) -> None:
-    """Raise UserError on a name that `build` does not know."""
-    if architecture not in _OURS:
-        check_backbone(architecture)
-
-
-def build(architecture: str, classes: int) -> nn.Module:
-    """Make a network by name, with random weights; raises UserError on an unknown name."""
-    make = _OURS.get(architecture)
-    return make(classes) if make else build_backbone(architecture, classes)
-
-
-class Normalize(nn.Module):
-    """uint8 [B, H, W, 3] RGB to normalised float [B, 3, H, W]."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        self.register_buffer("mean", 255 * torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Scale to zero mean and unit deviation, channel by channel."""
-        return (images.permute(0, 3, 1, 2).float() - self.mean) / self.std
-
-
-class Deployed(nn.Module):
-    """What a model file holds: resize, normalise, network, calibration.
-
-    Input uint8 [B, H, W, 3] RGB of any height and width; outputs probabilities [B, classes], calibrated by
-    `temperature` and `bias` (Guo et al. 2017), and logits [B, classes], before calibration. With `flip`
-    the logits are the mean over the photo and its mirror image.
-    """
-
-    bias: Tensor | None
-
-    def __init__(
-        self,
-        network: nn.Module,
-        input_size: int,
-        mean: Sequence[float],
-        std: Sequence[float],
-        temperature: float = 1.0,
-        bias: Sequence[float] = (),
-        flip: bool = False,
-    ) -> None:
-        super().__init__()
-        self.network = network
-        self.flip = flip
-        self.normalize = Normalize(mean, std)
-        self.input_size = input_size
-        self.temperature = temperature
-        self.register_buffer("bias", torch.tensor(list(bias)) if any(bias) else None, persistent=False)
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Pixels to (probabilities, logits)."""
-        pixels = image.permute(0, 3, 1, 2).float()
-        pixels = F.interpolate(
-            pixels,
-            size=(self.input_size, self.input_size),
-            mode="bilinear",
-            antialias=True,
-            align_corners=False,
-        )
-        # To bytes, as a program that resizes them itself: what it feeds at the input size then answers the same.
-        pixels = torch.round(pixels + ROUND_UP)
-        return self.answers(pixels)
-
-    def answers(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Pixels float [B, 3, input_size, input_size] in 0..255 to (probabilities, logits)."""
-        # As one operator, which runtimes compute plane by plane; as two over interleaved colours it took longer than
-        # a convolution.
-        mean, variance = self.normalize.mean.flatten(), self.normalize.std.flatten().square()
-        pixels = F.batch_norm(pixels, mean, variance, eps=0)
-        logits = self.network(pixels)
-        if self.flip:
-            logits = (logits + self.network(pixels.flip(3))) / 2
-        calibrated = logits / self.temperature
-        if self.bias is not None:
-            calibrated = calibrated + self.bias
-        return torch.softmax(calibrated, 1), logits

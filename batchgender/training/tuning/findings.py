@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,10 @@ from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import TrialState
 
 from batchgender.errors import UserError, os_reason
+from batchgender.io import text_table, written_whole
 from batchgender.training.recipe import Recipe
 from batchgender.training.tuning.search_space import recipe_at
-from batchgender.training.tuning.study import Plan
+from batchgender.training.tuning.study import StudyPlan
 
 _STATES = ("complete", "pruned", "failed")
 
@@ -39,7 +39,7 @@ class Trial:
 class Findings:
     """The trials of a study that are done, in order; the shares that parameters have in their accuracy, by name."""
 
-    plan: Plan
+    plan: StudyPlan
     trials: list[Trial]
     importances: dict[str, float]
 
@@ -77,13 +77,12 @@ class Findings:
         ]
         lines = [f"{self.counts()}; accuracy in % of the validation split, {self.plan.recipe.epochs} epochs at most"]
         if rows:
-            widths = {key: max(len(key), *(len(row[key]) for row in rows)) for key in rows[0]}
-            for row in ({key: key for key in widths}, *rows):
-                lines.append("  ".join(f"{row[key]:>{width}}" for key, width in widths.items()))
+            table = [list(rows[0]), *(list(row.values()) for row in rows)]
+            lines += text_table(table, ">" * len(rows[0]))
         return "\n".join(lines)
 
 
-def findings(study: optuna.Study, plan: Plan) -> Findings:
+def findings(study: optuna.Study, plan: StudyPlan) -> Findings:
     """Read from a study what is done."""
     told = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
     trials = []
@@ -124,15 +123,12 @@ def write_reports(found: Findings, out: Path) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_bytes(data)
-        os.replace(part, path)
+        with written_whole(path, "wb") as stream:
+            stream.write(data)
     except OSError as error:
         reason = os_reason(error)
         raise UserError(f"{path}: can't write ({reason}); the trials are kept, go on with --resume") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _csv(found: Findings) -> bytes:

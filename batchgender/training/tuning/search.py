@@ -2,29 +2,33 @@
 
 import gc
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import torch
-
-from batchgender.errors import UserError, os_reason
-from batchgender.io import Notify
-from batchgender.training.data.sources import check_trainable, load_split
-from batchgender.training.recipe import Recipe
-from batchgender.training.train import pick_device
-from batchgender.training.trainer import Trainer
-
-try:
-    import optuna
-except ModuleNotFoundError as error:
-    raise UserError("tuning needs the package optuna: `pip install 'batchgender[tune]'`") from error
-
 from optuna.trial import TrialState
 
+from batchgender.errors import UserError
+from batchgender.io import Notify
+from batchgender.training.data.labelled_photos import check_trainable
+from batchgender.training.data.open_source import open_source
+from batchgender.training.history import epoch_line
+from batchgender.training.recipe import Recipe
+from batchgender.training.run_folders import make_folder
+from batchgender.training.train import pick_device
+from batchgender.training.trainer import Trainer
 from batchgender.training.tuning.findings import Findings, findings, key_values, write_reports
 from batchgender.training.tuning.search_space import recipe_at, space
-from batchgender.training.tuning.study import Plan, begin, new_plan, opened, requeue, resumed_plan, study_folder
+from batchgender.training.tuning.study import (
+    StudyPlan,
+    begin_study,
+    new_plan,
+    opened_study,
+    requeue_running_trials,
+    resumed_plan,
+    study_folder,
+)
 
 TrainerOf = Callable[[Recipe], Trainer]
 
@@ -50,7 +54,7 @@ def tune(
     target = pick_device(device)
     if resume:
         folder = study_folder(out)
-        with opened(folder) as study:
+        with opened_study(folder) as study:
             plan = resumed_plan(study, folder, given, source, trials)
             photos, trainer_of = _data(plan.source, target, notify)
             if photos != plan.photos:
@@ -62,22 +66,16 @@ def tune(
     # A recipe that can't start (its weights, its batch size) leaves no folder.
     precision = trainer_of(recipe).precision
     notify(f"{recipe.architecture}, recipe {recipe.name}, {recipe.epochs} epochs a trial on {target.type}, {precision}")
-    _make_folder(plan.out)
-    with opened(plan.out) as study:
-        begin(study, plan, photos)
+    make_folder(plan.out)
+    with opened_study(plan.out) as study:
+        begin_study(study, plan, photos)
         return _search(study, plan, trainer_of, notify)
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{out}: can't make this folder ({os_reason(error)}); choose another --out") from error
 
 
 def _data(source: str, device: torch.device, notify: Notify) -> tuple[str, TrainerOf]:
     """The fingerprint of the photos to train and validate on, and what makes a trainer on them."""
-    photos, validation = load_split(source, "train", notify), load_split(source, "val", notify)
+    opened = open_source(source, notify)
+    photos, validation = opened.train, opened.val
     check_trainable(photos, source)
     notify(f"{source}: {len(photos):,} photos to train, {len(validation):,} to validate")
     said: set[str] = set()
@@ -94,11 +92,11 @@ def _data(source: str, device: torch.device, notify: Notify) -> tuple[str, Train
     return f"{photos.fingerprint()} {validation.fingerprint()}", trainer_of
 
 
-def _search(study: optuna.Study, plan: Plan, trainer_of: TrainerOf, notify: Notify) -> tuple[Findings, bool]:
+def _search(study: optuna.Study, plan: StudyPlan, trainer_of: TrainerOf, notify: Notify) -> tuple[Findings, bool]:
     # A median needs five trials at the same epoch; Hyperband's brackets would spend thirty on finding out how far to
     # train. The first third is warm-up, and there the average of the weights lags behind.
     study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, plan.recipe.epochs // 3))
-    requeue(study)
+    requeue_running_trials(study)
     found = findings(study, plan)
     if found.trials:
         notify(f"{plan.out}: {len(found.trials)} of {plan.trials} trials are done")
@@ -113,13 +111,14 @@ def _search(study: optuna.Study, plan: Plan, trainer_of: TrainerOf, notify: Noti
             gc.collect()
             torch.cuda.empty_cache()
     except KeyboardInterrupt:
+        notify(f"{plan.out}: {len(found.trials)} whole trials are kept, go on with --resume")
         return found, True
     if not found.best:
         raise UserError(f"none of {len(found.trials)} trials came to its end; the last: {found.trials[-1].error}")
     return found, False
 
 
-def _run_trial(study: optuna.Study, plan: Plan, number: int, trainer_of: TrainerOf, notify: Notify) -> None:
+def _run_trial(study: optuna.Study, plan: StudyPlan, number: int, trainer_of: TrainerOf, notify: Notify) -> None:
     """Train one trial to its end, or until it is pruned or fails, and tell the study."""
     # A seed for each trial: with one for all, a resumed study would draw the first trials again.
     seed = int(np.random.SeedSequence([plan.recipe.seed, number]).generate_state(1)[0])
@@ -133,11 +132,7 @@ def _run_trial(study: optuna.Study, plan: Plan, number: int, trainer_of: Trainer
         records: list[dict[str, Any]] = []
         for epoch in range(1, recipe.epochs + 1):
             record = trainer.epoch(epoch, plan.out)
-            notify(
-                f"{title}  epoch {epoch}/{recipe.epochs}  loss {record['loss']:.4f}"
-                f"  validation loss {record['val_loss']:.4f}  validation accuracy {100 * record['val_accuracy']:.1f} %"
-                f"  {record['seconds']:.0f} s  {record['images_per_second']:.0f} images/s"
-            )
+            notify(f"{title}  epoch {epoch}/{recipe.epochs}  {epoch_line(record)}")
             records.append(record)
             trial.report(record["val_accuracy"], epoch)
             if epoch < recipe.epochs and trial.should_prune():

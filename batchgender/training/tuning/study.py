@@ -15,18 +15,21 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from batchgender.errors import UserError
-from batchgender.training.data.sources import DEFAULT_SOURCE
-from batchgender.training.networks.alexnet import check_architecture
+from batchgender.io import first_line
+from batchgender.training.data.open_source import DEFAULT_SOURCE
+from batchgender.training.networks.registry import check_architecture
 from batchgender.training.recipe import Recipe, changed, find_recipe
+from batchgender.training.run_folders import begun_with_another, free_folder, newest
 from batchgender.training.tuning.search_space import starting_point
 
 TUNES = Path("tunes")
+DATABASE = "study.db"
 # Of the plan in the study and of the space: a study of another one can't go on.
 _SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """What a study searches around, on which photos, and how far; `photos` is their fingerprint."""
 
     recipe: Recipe
@@ -36,46 +39,37 @@ class Plan:
     photos: str = ""
 
 
-def new_plan(given: dict[str, Any], source: str | None, out: str | None, trials: int | None) -> Plan:
+def new_plan(given: dict[str, Any], source: str | None, out: str | None, trials: int | None) -> StudyPlan:
     """A study of a recipe changed as `given`, in `out` or in the next free folder of tunes/."""
     options = {"epochs": 10, **given}
     recipe = changed(find_recipe(options.pop("recipe", "strong")), options)
     check_architecture(recipe.architecture)
     if not recipe.lr:
         raise UserError(f"recipe {recipe.name}: an lr of 0 can't be tuned")
-    folder = Path(out) if out else _free_folder(recipe)
-    if (folder / "study.db").exists():
+    # Any folder that is there, with a study in it or not, is taken.
+    folder = Path(out) if out else free_folder(TUNES, recipe, "")
+    if (folder / DATABASE).exists():
         raise UserError(f"{folder}: a study is here already; go on with --resume or choose another --out")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: is not an empty folder; choose another --out")
-    return Plan(recipe, source or DEFAULT_SOURCE, folder, trials or 30)
-
-
-def _free_folder(recipe: Recipe) -> Path:
-    name, number = f"{recipe.architecture}-{recipe.name}", 1
-    while (folder := TUNES / (name if number == 1 else f"{name}-{number}")).exists():
-        number += 1
-    return folder
+    return StudyPlan(recipe, source or DEFAULT_SOURCE, folder, trials or 30)
 
 
 def study_folder(out: str | None) -> Path:
     """The folder of the study to go on with: `out`, or the newest in tunes/; raises UserError where there is none."""
     if out:
-        if not Path(out, "study.db").is_file():
+        if not Path(out, DATABASE).is_file():
             raise UserError(f"{out}: no study to resume here; start one without --resume")
         return Path(out)
-    found = sorted(TUNES.glob("*/study.db"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise UserError(f"no study in {TUNES}/: nothing to resume; start with `batchgender tune`")
-    return found[-1].parent
+    return newest(TUNES, DATABASE, "no study to resume; start with `batchgender tune`").parent
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[optuna.Study]:
+def opened_study(folder: Path) -> Iterator[optuna.Study]:
     """The study in a folder, made where there is none; held for this process alone, as two would take each other's
     running trials for dead ones. Raises UserError on what SQLite or Optuna has against the file, then or later.
     """
-    database = folder / "study.db"
+    database = folder / DATABASE
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(database, timeout=2)
@@ -107,7 +101,7 @@ def _problem(error: BaseException) -> str:
     """What is wrong with the database, by what the error came from."""
     while error.__cause__:
         error = error.__cause__
-    reason = str(error).splitlines()[0]
+    reason = first_line(error)
     if "locked" in reason:
         return "another process works on this study; wait for its end or choose another --out"
     if isinstance(error, sqlite3.OperationalError) and "decode" not in reason:
@@ -115,7 +109,7 @@ def _problem(error: BaseException) -> str:
     return f"damaged, or no study of batchgender ({reason})"
 
 
-def begin(study: optuna.Study, plan: Plan, photos: str) -> None:
+def begin_study(study: optuna.Study, plan: StudyPlan, photos: str) -> None:
     """Note in a new study what it is begun with, and have the recipe itself as its first trial."""
     study.set_user_attr("trials", plan.trials)
     study.enqueue_trial(starting_point(plan.recipe))
@@ -126,9 +120,9 @@ def begin(study: optuna.Study, plan: Plan, photos: str) -> None:
 
 def resumed_plan(
     study: optuna.Study, folder: Path, given: dict[str, Any], source: str | None, trials: int | None
-) -> Plan:
+) -> StudyPlan:
     """The plan of a study; raises UserError where `given` says something else."""
-    database = folder / "study.db"
+    database = folder / DATABASE
     before = study.user_attrs.get("plan")
     if not isinstance(before, dict):
         raise UserError(f"{database}: no study of batchgender, or not begun; remove it or choose another --out")
@@ -146,14 +140,13 @@ def resumed_plan(
     if name and changed(find_recipe(name), settled) != recipe:
         other.append("recipe")
     if other:
-        names = ", ".join("--arch" if key == "architecture" else f"--{key}" for key in other)
-        raise UserError(f"{folder}: was begun with another {names}; leave it out or start a new study without --resume")
+        raise begun_with_another(folder, other, "study")
     if trials:
         study.set_user_attr("trials", trials)
-    return Plan(recipe, source or begun_on, folder, trials or begun_for, photos)
+    return StudyPlan(recipe, source or begun_on, folder, trials or begun_for, photos)
 
 
-def requeue(study: optuna.Study) -> None:
+def requeue_running_trials(study: optuna.Study) -> None:
     """Give up the trial that a stopped process left running, and have its parameters tried again, first."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)

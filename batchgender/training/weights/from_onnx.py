@@ -1,6 +1,4 @@
-"""Weights out of a model file of ours (ONNX), low rank or 8-bit ones too, for a training that goes on from it."""
-
-from collections.abc import Iterable
+"""Weights out of an ONNX file of ours, also of low rank or in 8 bits, for a training that goes on from it."""
 
 import numpy as np
 import onnx
@@ -10,21 +8,23 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from batchgender.errors import UserError
-from batchgender.model.model_file import BIAS, KERNEL, METADATA_KEY, ZERO, ModelInfo
-from batchgender.model.onnx_summary import load_onnx
+from batchgender.model.metadata import METADATA_KEY, ModelInfo
+from batchgender.model.onnx_file import BIAS, KERNEL, ZERO_POINT, load_onnx
 from batchgender.training.recipe import Pixels, check_pixels
 
 Array = NDArray[np.float32]
 Arrays = dict[str, Array]
 
 
-def exported_state(file: str, architecture: str, network: nn.Module, pixels: Pixels | None = None) -> dict[str, Tensor]:
-    """The weights of an ONNX file as a state dict of `network`; raises UserError where it does not hold them.
+def exported_state(
+    file: str, architecture: str, network: nn.Module, pixels: Pixels | None = None
+) -> tuple[dict[str, Tensor], str]:
+    """The weights of an ONNX file as a state dict of `network`, and its license; raises UserError without them.
 
-    So it does where they were trained on another mean and std than those of `pixels`.
+    It does so, too, where they were trained on another mean and std than those of `pixels`.
 
     Its batch normalisation was folded into the layers before it. Here it is the bias alone, which answers the same
-    in evaluation; `settle` makes it one that can be trained.
+    in evaluation; `restore_batch_norm` makes it one that can be trained.
     """
     info, arrays = _read(file)
     if info.architecture != architecture:
@@ -56,39 +56,7 @@ def exported_state(file: str, architecture: str, network: nn.Module, pixels: Pix
         if any(value is None for value in found.values()):
             raise UserError(f"{file}: has no weights for {name} of {architecture}; begin with a checkpoint of it")
         state.update({f"{name}.{key}": torch.from_numpy(value) for key, value in found.items() if value is not None})
-    return state
-
-
-@torch.inference_mode()
-def settle(network: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Give batch normalisation the mean and variance of what it sees in normalised pixels, with the same answers.
-
-    In evaluation mode nothing changes. In training mode, where each batch is normalised by its own, little does.
-    """
-    norms = [layer for layer in network.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
-    seen: dict[nn.Module, list[Tensor]] = {layer: [] for layer in norms}
-
-    def look(layer: nn.Module, given: tuple[Tensor]) -> None:
-        values = given[0].float().transpose(0, 1).flatten(1)
-        seen[layer].append(torch.stack([values.mean(1), values.square().mean(1)]))
-
-    hooks = [layer.register_forward_pre_hook(look) for layer in norms]
-    network.eval()
-    for pixels in batches:
-        network(pixels)
-    for hook in hooks:
-        hook.remove()
-    for layer in norms:
-        if not seen[layer]:
-            continue  # No photo could be read, which the training says.
-        mean, square = torch.stack(seen[layer]).mean(0)
-        variance = square - mean.square()
-        assert layer.running_mean is not None and layer.running_var is not None
-        scale = layer.weight / torch.sqrt(layer.running_var + layer.eps)
-        layer.bias.add_((mean - layer.running_mean) * scale)
-        layer.weight.copy_(scale * torch.sqrt(variance + layer.eps))
-        layer.running_mean.copy_(mean)
-        layer.running_var.copy_(variance)
+    return state, info.license
 
 
 def _layer(name: str, arrays: Arrays) -> tuple[Array | None, Array | None]:
@@ -100,12 +68,12 @@ def _layer(name: str, arrays: Arrays) -> tuple[Array | None, Array | None]:
 
 
 def _first_layer(name: str, arrays: Arrays, info: ModelInfo) -> tuple[Array | None, Array | None]:
-    """The layer that sees the pixels; an 8-bit file's takes bytes less one number (see `export.pixels`)."""
-    if not {KERNEL, BIAS, ZERO} <= arrays.keys():
+    """The layer that sees the pixels; an int8 file's takes bytes with a zero point (see `export.quantization`)."""
+    if not {KERNEL, BIAS, ZERO_POINT} <= arrays.keys():
         return _layer(name, arrays)
     mean, std = (255 * np.array(values, np.float32) for values in (info.mean, info.std))
     weight = arrays[KERNEL] * std[:, None, None]
-    offset = (arrays[ZERO] - mean) / std
+    offset = (arrays[ZERO_POINT] - mean) / std
     return weight, arrays[BIAS] - np.einsum("oihw,i->o", weight, offset)
 
 

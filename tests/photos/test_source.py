@@ -5,12 +5,12 @@ import pytest
 from conftest import write_picture
 
 from batchgender.errors import UserError
-from batchgender.photos.finder import PhotoFinder
+from batchgender.photos.source import PhotoSource
 
 
 def found(*inputs: Path | str, warnings: list[str] | None = None) -> list[str]:
     warn = [] if warnings is None else warnings
-    return [photo.path for photo in PhotoFinder([str(i) for i in inputs], warn.append)]
+    return [photo.path for photo in PhotoSource([str(i) for i in inputs], warn.append)]
 
 
 def test_photos_come_in_the_order_of_their_paths(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_other_files_are_counted_and_hidden_ones_left_alone(tmp_path: Path) -> N
         (tmp_path / name).touch()
     (tmp_path / ".cache").mkdir()
     (tmp_path / ".cache" / "d.jpg").touch()
-    finder = PhotoFinder([str(tmp_path)], print)
+    finder = PhotoSource([str(tmp_path)], print)
     assert [photo.path for photo in finder] == ["a.jpg"]
     assert finder.skipped == {".txt": 1, ".mp4": 2, "no extension": 1}
 
@@ -83,7 +83,7 @@ def test_a_folder_that_goes_away_while_others_are_read_is_warned_of(tmp_path: Pa
     write_picture(tmp_path / "a" / "1.jpg")
     write_picture(tmp_path / "b" / "1.jpg")
     warnings: list[str] = []
-    photos = iter(PhotoFinder([str(tmp_path)], warnings.append))
+    photos = iter(PhotoSource([str(tmp_path)], warnings.append))
     assert next(photos).path == "a/1.jpg"
     (tmp_path / "b" / "1.jpg").unlink()
     (tmp_path / "b").rmdir()

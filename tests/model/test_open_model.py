@@ -7,9 +7,9 @@ from conftest import BLUE, RED, picture
 
 from batchgender.classify.pipeline import load_classifier
 from batchgender.errors import UserError
-from batchgender.model import model_file
-from batchgender.model.model_file import METADATA_KEY, open_model
-from batchgender.model.self_check import replay
+from batchgender.model.metadata import METADATA_KEY
+from batchgender.model.open_model import open_model
+from batchgender.model.self_check import run_self_check
 
 FOREIGN = {"classes": ["female", "male"], "mean": [0.5] * 3, "std": [0.25] * 3}
 
@@ -36,7 +36,7 @@ def foreign_model(path: Path, shape: list[int | str], softmax: bool) -> Path:
 def test_the_file_of_an_older_release_is_read_and_answers_as_it_did() -> None:
     """Never written anew: files that users have must go on working."""
     old = load_classifier(Path(__file__).parent.parent / "data" / "model_of_0.1.0.onnx")
-    assert replay(old.model) <= 1e-5
+    assert run_self_check(old.model) <= 1e-5
     assert old.info.classes == ["Female", "Male"] and old.info.package_version == "0.1.0" and old.info.input_size == 224
     probabilities = old.model.predict(np.stack([picture(RED), picture(BLUE)]))
     assert probabilities.argmax(1).tolist() == [0, 1]
@@ -121,7 +121,7 @@ def test_without_a_model_named_the_export_is_taken_or_the_way_to_one_said(
     tmp_path: Path, red_or_blue: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(model_file, "PACKAGED_MODEL", tmp_path / "none.onnx")
+    monkeypatch.setattr("batchgender.model.open_model.PACKAGED_MODEL", tmp_path / "none.onnx")
     with pytest.raises(UserError, match="train and export one"):
         open_model()
     (tmp_path / "exports").mkdir()

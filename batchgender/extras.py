@@ -1,0 +1,25 @@
+"""The extras of the package: what each brings, and a line where one is missing."""
+
+from importlib.util import find_spec
+
+from batchgender.errors import UserError
+
+# The module that tells whether an extra is installed.
+_MODULES = {
+    "train": ("torch", "torchvision", "datasets", "matplotlib", "onnxscript"),
+    "tune": ("optuna",),
+    "openvino": ("openvino",),
+    "coreml": ("coremltools",),
+    "tensorboard": ("tensorboard",),
+    "tflite": ("litert_torch",),
+}
+
+
+def require_extra(extra: str, purpose: str) -> None:
+    """Raise UserError where an extra is not installed, naming what it is needed for; imports nothing of it."""
+    missing = [name for name in _MODULES[extra] if find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"{purpose} needs the extra batchgender[{extra}] ({', '.join(missing)} not installed):"
+            f" pip install 'batchgender[{extra}]'"
+        )

@@ -1,0 +1,220 @@
+"""A model file's metadata: what a program that opens it must know, checked field by field."""
+
+import json
+import math
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from batchgender.errors import UserError
+
+METADATA_KEY = "batchgender"
+# The name of the metadata in formats that are archives.
+EXTRA_FILE = "batchgender.json"
+SCHEMA = 1
+_LARGEST_INPUT = 16_384
+# Fields whose names in files are older than those in the code.
+_NAMES_IN_FILES = {"self_check": "golden", "self_check_tolerance": "golden_tolerance"}
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """One class on labelled photos: shares in 0..1, None where nothing was counted; `support` is its photos."""
+
+    precision: float | None
+    recall: float | None
+    recall_interval_95: Interval | None
+    f1: float | None
+    support: int
+
+
+@dataclass(frozen=True)
+class SplitFigures:
+    """A model on its test split: accuracy, AUROC, expected calibration error, and the figures of each class."""
+
+    accuracy: float | None
+    labelled: int
+    unreadable: int
+    classes: dict[str, ClassFigures]
+    auroc: float | None
+    ece: float | None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "SplitFigures | None":
+        """Read plain data that holds these figures, and perhaps others; None where it does not."""
+        try:
+            classes = {
+                str(name): ClassFigures(**{key: each[key] for key in ClassFigures.__dataclass_fields__})
+                for name, each in data["classes"].items()
+            }
+            shares = [data["accuracy"], *(each.recall for each in classes.values())]
+            if not all(value is None or isinstance(value, float | int) for value in shares):
+                return None
+            rest = {key: data[key] for key in cls.__dataclass_fields__ if key != "classes"}
+            return cls(**rest, classes=classes)
+        except (KeyError, TypeError, AttributeError):
+            return None
+
+
+@dataclass(frozen=True)
+class CalibrationFit:
+    """What the temperature was fitted on, and the expected calibration error there, before and after."""
+
+    photos: int
+    ece_before: float | None
+    ece_after: float | None
+    temperature: float
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "CalibrationFit | None":
+        """Read plain data; None where it does not hold a fit."""
+        try:
+            return cls(**{key: data[key] for key in cls.__dataclass_fields__})
+        except (KeyError, TypeError):
+            return None
+
+
+@dataclass(frozen=True)
+class Compression:
+    """How a file was made smaller (low rank, fewer bits), and what that costs on validation photos; None: not so."""
+
+    rank: int | None = None
+    rank_photos: int | None = None
+    int8_calibration: str | None = None
+    int8_photos: int | None = None
+    validation_photos: int | None = None
+    validation_accuracy_float32: float | None = None
+    validation_accuracy_exported: float | None = None
+    flips: int | None = None
+    largest_difference: float | None = None
+    mean_difference: float | None = None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Compression | None":
+        """Read plain data; None where it holds nothing of this."""
+        known = {key: data[key] for key in cls.__dataclass_fields__ if key in data}
+        return cls(**known) if known else None
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model file's metadata; `mean` and `std` are over RGB in 0..1, `input_size` is in pixels."""
+
+    classes: list[str]
+    input_size: int
+    mean: list[float]
+    std: list[float]
+    temperature: float = 1.0
+    # By class, added to the logits over the temperature; empty: none.
+    bias: list[float] = field(default_factory=list)
+    # By class, of calibrated probabilities; empty: the largest probability decides.
+    thresholds: dict[str, float] = field(default_factory=dict)
+    calibration: CalibrationFit | None = None
+    architecture: str = ""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    dataset: str = ""
+    metrics: SplitFigures | None = None
+    # Whether the logits are the mean over the photo and its mirror image.
+    flip: bool = False
+    precision: str = "float32"
+    compression: Compression | None = None
+    # Small pictures, PNG in base64, each with the probabilities that the file gives for it (see `self_check`).
+    self_check: list[dict[str, Any]] = field(default_factory=list)
+    self_check_tolerance: float = 0.0
+    created: str = ""
+    package_version: str = ""
+    license: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The metadata as plain data, under the names that it has in files."""
+        data = {_NAMES_IN_FILES.get(key, key): value for key, value in asdict(self).items()}
+        compression = {key: value for key, value in (data["compression"] or {}).items() if value is not None}
+        absent: dict[str, Any] = {"calibration": data["calibration"] or {}, "metrics": data["metrics"] or {}}
+        return {"schema": SCHEMA, **data, **absent, "compression": compression}
+
+    def to_json(self) -> str:
+        """The metadata as a model file holds it."""
+        return json.dumps(self.as_dict(), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str, file: str) -> "ModelInfo":
+        """Read the metadata of `file`; raises UserError where it is damaged, naming the field, or of a newer schema."""
+        try:
+            data = json.loads(text)
+            newer = int(data.get("schema", 0)) > SCHEMA
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            raise UserError(f"{file}: its batchgender metadata is damaged; export the model again") from error
+        if newer:
+            raise UserError(f"{file}: written by a newer batchgender; upgrade this one")
+        given = {key: data[name] for key in cls.__dataclass_fields__ if (name := _NAMES_IN_FILES.get(key, key)) in data}
+        for key, (sound, wants) in _FIELDS.items():
+            if key in given or key in _REQUIRED:
+                try:
+                    right = key in given and sound(given[key], given)
+                except (TypeError, ValueError, OverflowError):
+                    right = False
+                if not right:
+                    name = _NAMES_IN_FILES.get(key, key)
+                    raise UserError(
+                        f"{file}: its batchgender metadata is damaged: the field {name} wants {wants};"
+                        " export the model again"
+                    )
+        for key, kind in (("calibration", CalibrationFit), ("metrics", SplitFigures), ("compression", Compression)):
+            if key in given:
+                given[key] = kind.from_dict(given[key])
+        return cls(**given)
+
+
+def read_archive_metadata(file: str) -> ModelInfo | None:
+    """The metadata of a TorchScript, torch.export or LiteRT file, without its runtime; None where it has none."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            found = [name for name in archive.namelist() if name.endswith(f"extra/{EXTRA_FILE}")]
+            return ModelInfo.from_json(archive.read(found[0]).decode("utf-8"), file) if found else None
+    except (OSError, zipfile.BadZipFile, UnicodeDecodeError):
+        return None
+
+
+def _numbers(values: Any, count: int) -> bool:
+    return isinstance(values, list) and len(values) == count and all(math.isfinite(value) for value in values)
+
+
+def _text(value: Any, _: Mapping[str, Any]) -> bool:
+    return isinstance(value, str)
+
+
+def _table(value: Any, _: Mapping[str, Any]) -> bool:
+    return isinstance(value, dict)
+
+
+def _classes(value: Any, _: Mapping[str, Any]) -> bool:
+    named = isinstance(value, list) and all(isinstance(name, str) and name for name in value)
+    return named and len(value) == len(set(value)) >= 2
+
+
+def _thresholds(value: Any, given: Mapping[str, Any]) -> bool:
+    return set(value) <= set(given["classes"]) and _numbers(list(value.values()), len(value))
+
+
+_Sound = Callable[[Any, Mapping[str, Any]], bool]
+_REQUIRED = ("classes", "input_size", "mean", "std")
+# What each field wants: a test of its value, beside the fields before it, and the words of the error.
+_FIELDS: dict[str, tuple[_Sound, str]] = {
+    "classes": (_classes, "a list of two or more different names"),
+    "input_size": (
+        lambda value, _: isinstance(value, int) and 0 < value <= _LARGEST_INPUT,
+        f"a whole number from 1 to {_LARGEST_INPUT:,}",
+    ),
+    "mean": (lambda value, _: _numbers(value, 3), "three numbers"),
+    "std": (lambda value, _: _numbers(value, 3) and min(value) > 0, "three numbers above 0"),
+    "temperature": (lambda value, _: _numbers([value], 1) and value > 0, "a number above 0"),
+    "bias": (lambda value, given: value == [] or _numbers(value, len(given["classes"])), "a number for each class"),
+    "thresholds": (_thresholds, "a number for each class that it names"),
+    "self_check": (lambda value, _: isinstance(value, list), "a list of pictures"),
+    "self_check_tolerance": (lambda value, _: _numbers([value], 1) and 0 <= value <= 1, "a number from 0 to 1"),
+    **dict.fromkeys(("calibration", "recipe", "metrics", "compression"), (_table, "a table")),
+    **dict.fromkeys(("architecture", "dataset", "precision", "created", "package_version", "license"), (_text, "text")),
+}

@@ -1,0 +1,147 @@
+"""The figures laid out for a terminal, each with half a line of what it means."""
+
+from batchgender.io import bounds, percent, text_table
+from batchgender.model.thresholds import UNSURE
+from batchgender.report.figures import Figures, GroupClassFigures, GroupFigures, GroupingFigures, GroupsFigures
+from batchgender.report.statistics import share
+
+NOTE = (
+    "The model predicts how a photo's subject was labelled in its training data, not a person's identity."
+    " Read the figures of each class beside the overall one."
+)
+# A terminal shows so many groups of one column; the JSON report has all.
+_GROUPS_SHOWN = 200
+
+
+def report_text(figures: Figures) -> str:
+    """Lay out the figures of labelled photos."""
+    parts = [_overall(figures), _classes(figures), _confusion(figures), _coverage(figures)]
+    if figures.groups:
+        parts.append(groups_text(figures.groups))
+    return "\n\n".join(parts)
+
+
+def summary_text(figures: Figures) -> str:
+    """Lay out how many photos were called what: all there is to say of photos without labels."""
+    rows = [["photos", f"{figures.photos:,}", ""]]
+    readable = figures.photos - figures.unreadable
+    for name, count in figures.predictions.items():
+        if count or name != UNSURE:
+            meaning = "below the threshold" if name == UNSURE else ""
+            rows.append([f"  {name}", f"{count:,}", f"{percent(share(count, readable))}  {meaning}".strip()])
+    if figures.unreadable:
+        rows.append(["  unreadable", f"{figures.unreadable:,}", "see the column error"])
+    return "\n".join(text_table(rows, "<><"))
+
+
+def coverage_text(figures: Figures) -> str:
+    """Say of how many photos the accuracy is, where some got no answer: "of the 66.7 % answered (coverage); "."""
+    return f"of the {percent(figures.answered_share)} answered (coverage); " if figures.unsure else ""
+
+
+def _overall(figures: Figures) -> str:
+    left = [
+        f"{count:,} {word}"
+        for count, word in ((figures.labelled_unreadable, "unreadable"), (figures.unsure, UNSURE))
+        if count
+    ]
+    title = f"{figures.labelled:,} labelled photos" + (f", of which {' and '.join(left)}" if left else "")
+    if figures.unlabelled:
+        title += f"; {figures.unlabelled:,} photos without a label are in no figure below"
+    interval = figures.accuracy_interval_95
+    right = f"95 % interval {bounds(interval)}" if interval else ""
+    rows = [
+        ["accuracy", percent(figures.accuracy), f"{coverage_text(figures)}{right}"],
+        ["balanced accuracy", percent(figures.balanced_accuracy), "mean of the recalls: each class counts the same"],
+    ]
+    if figures.recall_gap is not None:
+        gap = f"{100 * figures.recall_gap:.1f}  "
+        rows.append(["recall gap", gap, "points between the recalls of the classes: best 0"])
+    if figures.auroc is not None:
+        first, second = figures.classes
+        meaning = f"how often a {second} photo gets a higher p_{second.lower()} than a {first} one: best 1, chance 0.5"
+        rows.append(["AUROC", f"{figures.auroc:.4f}", meaning])
+    if figures.ece is not None and figures.ece_by_chance is not None:
+        before = figures.ece_uncalibrated
+        shown = "" if before is None else f"{before:.4f} before calibration, "
+        shown += f"{figures.ece_by_chance:.4f} by chance alone"
+        meaning = f"mean distance of confidence from accuracy (ECE); {shown}"
+        rows.append(["calibration error", f"{figures.ece:.4f}", meaning])
+    if figures.accuracy_at_90:
+        most = figures.accuracy_at_90
+        meaning = f"of the most confident 90 % of the photos, confidence at least {most.threshold:.2f}"
+        rows.append(["accuracy at 90 %", percent(most.accuracy), meaning])
+    return "\n".join([title, *text_table(rows, "<><")])
+
+
+def _classes(figures: Figures) -> str:
+    rows = [["class", "recall", "precision", "F1", "photos", ""]]
+    for name, each in figures.classes.items():
+        interval = each.recall_interval_95
+        rows.append(
+            [
+                name,
+                *map(percent, (each.recall, each.precision, each.f1)),
+                f"{each.support:,}",
+                f"recall's 95 % interval {bounds(interval)}" if interval else "",
+            ]
+        )
+    meaning = "recall: the share of a class's photos that are right; precision: of the answers of this class"
+    return "\n".join([*text_table(rows, "<>>>><"), meaning])
+
+
+def _confusion(figures: Figures) -> str:
+    predicted = [*figures.classes, UNSURE] if figures.unsure else list(figures.classes)
+    rows = [["labelled", *(f"as {name}" for name in predicted)]]
+    rows += [[name, *(f"{figures.confusion[name][column]:,}" for column in predicted)] for name in figures.classes]
+    return "\n".join(text_table(rows, "<" + ">" * len(predicted)))
+
+
+def _coverage(figures: Figures) -> str:
+    rows = [["confidence at least", "coverage", "accuracy"]]
+    rows += [[f"{at.threshold:.2f}", percent(at.coverage), percent(at.accuracy)] for at in figures.coverage]
+    return "\n".join([*text_table(rows, ">>>"), "coverage: the share of the photos that this --threshold answers"])
+
+
+def groups_text(groups: GroupsFigures) -> str:
+    """Lay out the figures of the groups, a table a column of the groups file."""
+    tables = [_grouping(name, column) for name, column in groups.columns.items()]
+    if any(group.small for column in groups.columns.values() for group in column.groups.values()):
+        tables.append(f"* fewer than {groups.smallest_group} labelled photos: left out of the comparison of groups")
+    tables.append(
+        "equalised-odds difference: the largest difference of one class's recall between groups, over recalls of"
+        f" {groups.smallest_group} labelled photos or more"
+    )
+    return "\n\n".join(tables)
+
+
+def _grouping(name: str, column: GroupingFigures) -> str:
+    groups = column.groups
+    classes = list(next(iter(groups.values())).classes) if groups else []
+    rows = [[name, "photos", "accuracy", *(f"recall {each}" for each in classes)]]
+    for group, figures in list(groups.items())[:_GROUPS_SHOWN]:
+        marked = group + (" *" if figures.small else "")
+        accuracy = _cell(figures.accuracy, figures, figures.accuracy_interval_95)
+        recalls = [_cell(each.recall, each, each.recall_interval_95) for each in figures.classes.values()]
+        rows.append([marked, f"{figures.count:,}", accuracy, *recalls])
+    lines = text_table(rows, "<>")
+    if len(groups) > _GROUPS_SHOWN:
+        lines.append(f"and {len(groups) - _GROUPS_SHOWN:,} more groups, in the JSON report")
+    if column.accuracy_gap is None:
+        lines.append("fewer than two groups to compare")
+    else:
+        odds = column.equalized_odds_difference
+        shown = "-" if odds is None else f"{odds:.3f}"
+        gap = f"{100 * column.accuracy_gap:.1f}"
+        lines.append(f"largest gap in accuracy {gap} points, equalised-odds difference {shown}")
+    if column.in_no_group:
+        lines.append(f"{column.in_no_group:,} labelled photos in no group")
+    return "\n".join(lines)
+
+
+def _cell(value: float | None, of: GroupFigures | GroupClassFigures, interval: tuple[float, float] | None) -> str:
+    if value is None:
+        return "-"
+    answered = of.count - of.unsure
+    counted = f"{answered:,} of {of.count:,}" if of.unsure else f"{answered:,}"
+    return f"{percent(value)} of {counted} ({bounds(interval)})"

@@ -1,0 +1,59 @@
+"""The formats of a results file: each is made from the CSV of a finished run, row group by row group, atomically."""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from batchgender.io import written_whole
+from batchgender.results.rows import Row, cells_to_row, columns, row_to_values
+
+Convert = Callable[[Path, Path, Sequence[str]], None]
+# The rows of a run are in OUT.part: what is made of them has another name until it is whole.
+_ENDING = ".tmp"
+
+
+def read_csv(path: str | os.PathLike[str]) -> Iterator[Row]:
+    """Yield the rows of a results CSV."""
+    with open(path, encoding="utf-8", newline="") as stream:
+        reader = csv.reader(stream)
+        next(reader, None)
+        yield from map(cells_to_row, reader)
+
+
+def _keep_csv(part: Path, out: Path, classes: Sequence[str]) -> None:
+    os.replace(part, out)
+
+
+def _write_json_lines(part: Path, out: Path, classes: Sequence[str]) -> None:
+    with written_whole(out, ending=_ENDING) as stream:
+        for row in read_csv(part):
+            stream.write(json.dumps(row_to_values(row, classes), ensure_ascii=False) + "\n")
+    part.unlink()
+
+
+def _write_parquet(part: Path, out: Path, classes: Sequence[str]) -> None:
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+    from pyarrow.parquet import ParquetWriter
+
+    types = {
+        name: pa.float64() if name == "confidence" or name.startswith("p_") else pa.string()
+        for name in columns(classes)
+    }
+    reader = arrow_csv.open_csv(
+        part,
+        # A quarter of its default block: at the end of a run of a million photos the memory is full as it is.
+        read_options=arrow_csv.ReadOptions(use_threads=False, block_size=1 << 18),
+        parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
+        convert_options=arrow_csv.ConvertOptions(column_types=types),
+    )
+    with written_whole(out, "wb", ending=_ENDING) as stream, ParquetWriter(stream, reader.schema) as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+    part.unlink()
+
+
+# By the ending of the file's name.
+FORMATS: dict[str, Convert] = {".csv": _keep_csv, ".jsonl": _write_json_lines, ".parquet": _write_parquet}

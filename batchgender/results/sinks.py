@@ -1,0 +1,67 @@
+"""Where the rows of a run go: one interface for a file that can be resumed and for a stream."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from typing import IO, Any, Protocol
+
+from batchgender.errors import UserError, os_reason
+from batchgender.results.rows import Row, columns, row_to_cells
+
+
+class Sink(Protocol):
+    """Takes the rows of a run in order; `rows_a_write` are written at once."""
+
+    rows_a_write: int
+
+    def begin(self, classes: Sequence[str], settings: dict[str, Any]) -> None:
+        """Be ready for rows of these classes; `settings` decide a row beside its photo."""
+
+    def done(self, paths: Iterator[str]) -> Iterator[Row]:
+        """Yield the rows that are there from an earlier run, taking one of `paths` for each."""
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Append rows; raises UserError where they can't be written."""
+
+    def finish(self) -> None:
+        """All rows are there; raises UserError where they can't be kept."""
+
+    def close(self) -> None:
+        """Let go, finished or not."""
+
+
+class CsvStream:
+    """Rows as CSV on an open text stream, each as soon as it is there."""
+
+    rows_a_write = 1
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream, self._writer = stream, csv.writer(stream)
+        self._classes: list[str] = []
+
+    def begin(self, classes: Sequence[str], settings: dict[str, Any]) -> None:
+        """Write the header."""
+        self._classes = list(classes)
+        self._write([columns(classes)])
+
+    def done(self, paths: Iterator[str]) -> Iterator[Row]:
+        """Nothing: a stream is not resumed."""
+        return iter(())
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write rows; raises UserError where the stream takes no more."""
+        self._write([row_to_cells(row, self._classes) for row in rows])
+
+    def _write(self, lines: Sequence[Sequence[str]]) -> None:
+        try:
+            self._writer.writerows(lines)
+            self._stream.flush()
+        except BrokenPipeError:
+            raise  # The reader has enough (`| head`); Click ends the program quietly.
+        except OSError as error:
+            raise UserError(f"can't write the rows ({os_reason(error)})") from error
+
+    def finish(self) -> None:
+        """Nothing more to do."""
+
+    def close(self) -> None:
+        """The stream stays open: it is the caller's."""

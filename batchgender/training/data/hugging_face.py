@@ -1,0 +1,165 @@
+"""Labelled photos that the package `datasets` reads: saved datasets, parquet files, datasets of the Hub."""
+
+import logging
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+
+from batchgender.errors import UnreadablePhoto, UserError
+from batchgender.io import Notify, first_line
+from batchgender.photos.decode import read_bytes
+from batchgender.photos.labels import canonical_classes, canonical_name
+from batchgender.training.data.labelled_photos import LabelledPhotos
+from batchgender.training.data.splits import split_named
+
+_IMAGE_COLUMNS = ("image", "img", "photo", "picture")
+_LABEL_COLUMNS = ("label", "labels", "gender", "sex", "class", "target")
+# Without an answer for so long the Hub counts as unreachable; its own retries take half a minute.
+_SECONDS = 5.0
+
+
+def from_saved_dataset(source: str, notify: Notify) -> dict[str, LabelledPhotos]:
+    """The splits of a dataset that `datasets` saved; raises UserError where it is damaged."""
+    try:
+        loaded = datasets.load_from_disk(source)
+    except Exception as error:  # A damaged dataset raises whatever Arrow meets.
+        raise UserError(f"{source}: can't load this saved dataset ({first_line(error)})") from error
+    splits = loaded if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}
+    return _from_datasets(splits, source, notify)
+
+
+def _parquet_splits(files: Sequence[Path], root: Path) -> dict[str, list[str]]:
+    """Sort parquet files into splits by the folder or the first word of the name, as the Hub lays them out."""
+    splits: dict[str, list[str]] = {}
+    for file in files:
+        relative = file.relative_to(root)
+        words = [*reversed(relative.parts[:-1]), re.split(r"[-_.]", relative.name)[0]]
+        split = next((s for word in reversed(words) if (s := split_named(word))), "train")
+        splits.setdefault(split, []).append(str(file))
+    return splits
+
+
+def from_parquet(source: str, files: Sequence[Path], notify: Notify) -> dict[str, LabelledPhotos]:
+    """The splits of a parquet file, or of a folder of them; raises UserError where they are damaged."""
+    splits = {"train": [source]} if Path(source).is_file() else _parquet_splits(files, Path(source))
+    datasets.disable_progress_bars()
+    try:
+        loaded = datasets.load_dataset("parquet", data_files=splits)
+    except Exception as error:  # As above.
+        raise UserError(f"{source}: can't load these parquet files ({first_line(error)})") from error
+    return _from_datasets(loaded, source, notify)
+
+
+def from_hub(source: str, notify: Notify, otherwise: str) -> dict[str, LabelledPhotos]:
+    """The splits of a dataset of the Hugging Face Hub, or of its copy in the cache; raises UserError without either.
+
+    `otherwise` ends that error: what else a user can do.
+    """
+    notify(f"loading {source} from the Hugging Face Hub")
+    # Its retries are said line by line; what comes of them is said once, below.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    if not datasets.config.HF_HUB_OFFLINE and not _reachable(datasets.config.HF_ENDPOINT):
+        notify("the Hub does not answer: looking for a copy in the cache")
+        _go_offline()
+    try:
+        loaded = datasets.load_dataset(source)
+    except Exception as error:  # Hub, network and cache each raise their own.
+        raise UserError(
+            f"{source}: can't load it from the Hugging Face Hub ({first_line(error)});"
+            f" check the id and the network, or {otherwise}"
+        ) from error
+    return _from_datasets(loaded, source, notify)
+
+
+def _from_datasets(splits: Any, source: str, notify: Notify) -> dict[str, LabelledPhotos]:
+    """Turn the splits of a `datasets` dataset into ours; its images stay bytes until we decode them."""
+    named = {ours: name for name in splits if (ours := split_named(str(name)))}
+    if not named and len(splits) == 1:
+        named = {"train": next(iter(splits))}
+    if not named:
+        raise UserError(f"{source}: no split train, validation or test, only {', '.join(map(str, splits))}")
+    features = splits[next(iter(named.values()))].features
+    image_column = _image_column(features, source)
+    label_column = _label_column(features, image_column, source)
+    values = {ours: splits[name].with_format(None)[label_column][:] for ours, name in named.items()}
+    names = _class_names(features[label_column], values, label_column, notify)
+    classes = canonical_classes(names.values())
+    loaded = {}
+    for ours, name in named.items():
+        rows = splits[name].cast_column(image_column, datasets.Image(decode=False))
+        unknown = {value for value in values[ours] if value not in names}
+        if unknown:
+            raise UserError(f"{source}: split {name} has photos without a class (label {sorted(map(str, unknown))[0]})")
+        labels = np.array([classes.index(canonical_name(names[value])) for value in values[ours]], np.int64)
+        titles = [f"{name}[{i}]" for i in range(len(rows))]
+        loaded[ours] = LabelledPhotos(classes, labels, titles, _cell_reader(rows, image_column))
+    return loaded
+
+
+def _cell_reader(rows: Any, column: str) -> Callable[[int], bytes]:
+    def read(index: int) -> bytes:
+        cell = rows[index][column]
+        if cell is None:
+            raise UnreadablePhoto("no image in this row")
+        return cell["bytes"] if cell["bytes"] is not None else read_bytes(cell["path"])
+
+    return read
+
+
+def _image_column(features: Any, source: str) -> str:
+    images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
+    # Parquet written without `datasets` has plain structs or bytes.
+    plain = [
+        name
+        for name, feature in features.items()
+        if (isinstance(feature, dict) and "bytes" in feature) or getattr(feature, "dtype", "") == "binary"
+    ]
+    candidates = images or plain
+    if not candidates:
+        raise UserError(f"{source}: no column of images among {', '.join(features)}")
+    return next((name for name in candidates if name.lower() in _IMAGE_COLUMNS), candidates[0])
+
+
+def _label_column(features: Any, image_column: str, source: str) -> str:
+    others = [name for name in features if name != image_column]
+    labels = [name for name in others if isinstance(features[name], datasets.ClassLabel)]
+    for candidates in (labels, others):
+        by_name = [name for name in candidates if name.lower() in _LABEL_COLUMNS]
+        if by_name or len(candidates) == 1:
+            return (by_name or candidates)[0]
+    raise UserError(f"{source}: no column named label (or gender, sex, class) among {', '.join(features)}")
+
+
+def _class_names(feature: Any, values: dict[str, Sequence[Any]], column: str, notify: Notify) -> dict[Any, str]:
+    """Map each value of the label column to its class name."""
+    found = sorted({value for split in values.values() for value in split if value is not None}, key=str)
+    declared = getattr(feature, "names", None)
+    names = dict(enumerate(declared)) if declared else {value: str(value) for value in found}
+    if set(names.values()) == {"0", "1"}:
+        notify(f"the column {column} does not name its classes: taking 0 for Female and 1 for Male")
+        return {value: ("Female", "Male")[int(name)] for value, name in names.items()}
+    return names
+
+
+def _reachable(address: str) -> bool:
+    try:
+        urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=_SECONDS).close()
+    except urllib.error.HTTPError:
+        return True  # An answer, whatever it says.
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _go_offline() -> None:
+    """Have `datasets` ask the cache alone from here on."""
+    import huggingface_hub.constants
+
+    datasets.config.HF_HUB_OFFLINE = True
+    huggingface_hub.constants.HF_HUB_OFFLINE = True

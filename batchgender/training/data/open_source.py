@@ -1,0 +1,47 @@
+"""Opening a source of labelled photos: a folder, a saved dataset, parquet files, or a dataset of the Hub."""
+
+import re
+from pathlib import Path
+
+from batchgender.errors import UserError
+from batchgender.extras import require_extra
+from batchgender.io import Notify
+from batchgender.training.data.folders import from_folder
+from batchgender.training.data.labelled_photos import LabelledPhotos
+from batchgender.training.data.splits import LabelledSource
+
+DEFAULT_SOURCE = "myvision/gender-classification"
+OFFLINE_WAYS = (
+    "give --data a folder SPLIT/CLASS/* or CLASS/*, a dataset saved by `datasets`, or a folder of parquet files"
+)
+
+
+def open_source(source: str, notify: Notify) -> LabelledSource:
+    """Open a source by its path or Hub id, once for all its splits; raises UserError where it can't be read.
+
+    Folders need no extra; the others are read by the package `datasets`.
+    """
+    return LabelledSource(source, _splits(source, notify))
+
+
+def _splits(source: str, notify: Notify) -> dict[str, LabelledPhotos]:
+    path = Path(source)
+    parquet = [path] if path.is_file() and path.suffix == ".parquet" else []
+    saved = False
+    if path.is_dir():
+        saved = (path / "dataset_dict.json").exists() or (path / "state.json").exists()
+        parquet = [] if saved else sorted(path.rglob("*.parquet"))
+        if not saved and not parquet:
+            return from_folder(source, notify)
+    elif path.exists() and not parquet:
+        raise UserError(f"{source}: neither a folder nor a parquet file; {OFFLINE_WAYS}")
+    elif not path.exists() and (not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source) or source.startswith(".")):
+        raise UserError(f"{source}: no such folder, and no dataset id either; {OFFLINE_WAYS}")
+    require_extra("train", f"{source}: this kind of data")
+    from batchgender.training.data import hugging_face
+
+    if saved:
+        return hugging_face.from_saved_dataset(source, notify)
+    if parquet:
+        return hugging_face.from_parquet(source, parquet, notify)
+    return hugging_face.from_hub(source, notify, OFFLINE_WAYS)

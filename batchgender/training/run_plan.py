@@ -1,0 +1,50 @@
+"""What a training run will do: its recipe, its data and its folder, for a new run or one that goes on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batchgender.training import checkpoint as checkpoints
+from batchgender.training.data.open_source import DEFAULT_SOURCE
+from batchgender.training.networks.registry import check_architecture
+from batchgender.training.recipe import DEFAULT_RECIPE, Recipe, changed, find_recipe
+from batchgender.training.run_folders import begun_with_another, free_folder, newest
+
+RUNS = Path("runs")
+LAST, BEST = "last.pt", "best.pt"
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """A training run to start, or to go on with where `resume` is set."""
+
+    recipe: Recipe
+    source: str
+    out: Path
+    resume: bool = False
+
+
+def new_run(given: dict[str, Any], source: str | None, out: str | None) -> RunPlan:
+    """A run of a recipe changed as `given`, in `out` or in the next free folder of runs/.
+
+    `given` may name the recipe, or its file, under "recipe". Raises UserError on what makes no recipe.
+    """
+    options = dict(given)
+    recipe = changed(find_recipe(options.pop("recipe", DEFAULT_RECIPE)), options)
+    check_architecture(recipe.architecture)
+    return RunPlan(recipe, source or DEFAULT_SOURCE, Path(out) if out else free_folder(RUNS, recipe, LAST))
+
+
+def resumed_run(given: dict[str, Any], source: str | None, out: str | None) -> RunPlan:
+    """The run in `out`, or the newest in runs/; raises UserError where `given` is not what it was begun with."""
+    folder = Path(out) if out else newest(RUNS, LAST, "nothing to resume; start with `batchgender train`").parent
+    before = checkpoints.load(folder / LAST)
+    options = dict(given)
+    recipe = options.pop("recipe", None)
+    others = [key for key in options if key != "epochs" and getattr(before.recipe, key) != options[key]]
+    # What the command line changed of it when the run was begun need not be given again.
+    if recipe and find_recipe(recipe).name != before.recipe.name:
+        others.append("recipe")
+    if others:
+        raise begun_with_another(folder, others, "run")
+    return RunPlan(changed(before.recipe, options), source or before.source, folder, resume=True)
