@@ -90,7 +90,7 @@ def classify(
 
     from batchgender.classify.run import RunOptions, check_reports, classify_photos
     from batchgender.report.groups_csv import read_groups
-    from batchgender.report.text import NOTE, report_text, summary_text
+    from batchgender.report.text import LIMIT, NOTE, report_text, summary_text
     from batchgender.results.results_file import ResultsFile
     from batchgender.results.sinks import CsvStream, Sink
 
@@ -107,9 +107,8 @@ def classify(
     finished = classify_photos(classifier, source, sink, options, notify)
     figures = finished.figures
     texts = [summary_text(figures)] if figures.unlabelled else []
-    if figures.labelled:
-        texts.append(report_text(figures))
-    click.echo("\n\n".join([*texts, NOTE]), err=streaming)
+    texts += [report_text(figures), NOTE] if figures.labelled else [LIMIT]
+    click.echo("\n\n".join(texts), err=streaming)
     if not figures.labelled and (groups or reports):
         notify("no photo's folder carries a label: there are no figures on right and wrong answers")
     written = [*([] if streaming else [out]), *finished.reports]

@@ -4,13 +4,13 @@ import html
 from typing import Any
 
 from batchgender.report.figures import Figures
-from batchgender.report.text import NOTE, report_text, summary_text
+from batchgender.report.text import LIMIT, NOTE, report_text, summary_text
 
 
 def report_page(figures: Figures, about: dict[str, Any]) -> str:
     """The figures with what they are about (model, source, thresholds) as an HTML page."""
     facts = "".join(f"<tr><th>{html.escape(str(k))}</th><td>{html.escape(str(v))}</td></tr>" for k, v in about.items())
-    text = report_text(figures) if figures.labelled else summary_text(figures)
+    text, note = (report_text(figures), NOTE) if figures.labelled else (summary_text(figures), LIMIT)
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width"><title>batchgender report</title>'
@@ -18,5 +18,5 @@ def report_page(figures: Figures, about: dict[str, Any]) -> str:
         "th{text-align:left;padding-right:1rem;vertical-align:top}td{overflow-wrap:anywhere}"
         "pre{background:#f4f4f4;padding:1rem;overflow-x:auto}</style>"
         f"<h1>batchgender report</h1><table>{facts}</table>"
-        f"<pre>{html.escape(text)}</pre><p>{html.escape(NOTE)}</p></html>\n"
+        f"<pre>{html.escape(text)}</pre><p>{html.escape(note)}</p></html>\n"
     )

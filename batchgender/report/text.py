@@ -5,10 +5,8 @@ from batchgender.model.thresholds import UNSURE
 from batchgender.report.figures import Figures, GroupClassFigures, GroupFigures, GroupingFigures, GroupsFigures
 from batchgender.report.statistics import share
 
-NOTE = (
-    "The model predicts how a photo's subject was labelled in its training data, not a person's identity."
-    " Read the figures of each class beside the overall one."
-)
+LIMIT = "The model predicts how a photo's subject was labelled in its training data, not a person's identity."
+NOTE = f"{LIMIT} Read the figures of each class beside the overall one."
 # A terminal shows so many groups of one column; the JSON report has all.
 _GROUPS_SHOWN = 200
 

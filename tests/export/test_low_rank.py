@@ -14,7 +14,7 @@ from conftest import one_line_error
 from torch import nn
 
 from batchgender.errors import UserError
-from batchgender.export.low_rank import compress, folded, responses
+from batchgender.export.low_rank import compress, fold_batch_norm, responses
 
 Cli = Callable[..., Any]
 
@@ -148,7 +148,7 @@ def test_a_rank_that_loses_accuracy_is_refused_and_no_file_kept(
 @pytest.mark.parametrize("rank", ["0", "-4", "many", "1.5"])
 def test_a_rank_that_is_none_is_wrong_usage(cli: Cli, checkpoint: Path, rank: str) -> None:
     result = cli("export", checkpoint, "--format", "onnx", "--compress", rank)
-    assert result.exit_code == 2 and "neither a number from 1 on nor auto" in result.stderr
+    assert result.exit_code == 2 and "give a whole number above 0, or auto" in result.stderr
 
 
 @pytest.mark.parametrize("option", [("--compress", "16"), ("--quantize", "int8")])
@@ -176,9 +176,9 @@ def test_folding_changes_no_answer_and_leaves_alone_what_cannot_be_traced(images
     for batch in images:
         network(torch.from_numpy(batch).permute(0, 3, 1, 2) / 64 - 2)
     network.eval()
-    small = folded(network)
+    small = fold_batch_norm(network)
     assert not [m for m in small.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
     apart = answers(tiny_networks.deployed(small), images) - answers(tiny_networks.deployed(network), images)
     assert apart.abs().max() < 1e-4
     branching = Branching().eval()
-    assert folded(branching) is branching
+    assert fold_batch_norm(branching) is branching

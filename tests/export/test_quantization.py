@@ -14,10 +14,11 @@ import tiny_networks
 import torch
 from conftest import one_line_error
 
-from batchgender.export.agreement import Judge
+from batchgender.export.agreement import Reference
 from batchgender.export.export_checkpoint import export_checkpoint
-from batchgender.export.low_rank import folded
-from batchgender.export.quantization.int8 import int8_format
+from batchgender.export.low_rank import fold_batch_norm
+from batchgender.export.quantization.int8 import write_int8
+from batchgender.io import silent
 from batchgender.model.metadata import ModelInfo
 from batchgender.model.open_model import open_model
 from batchgender.photos.resize import resize
@@ -135,17 +136,16 @@ def test_evaluate_gives_the_accuracy_that_the_file_names(
 def test_a_network_that_sees_the_mirror_image_too_keeps_its_last_layer_whole(
     network: torch.nn.Module, source: Path, tmp_path: Path
 ) -> None:
-    module = tiny_networks.deployed(folded(network), flip=True)
+    module = tiny_networks.deployed(fold_batch_norm(network), flip=True)
     validation = open_source(str(source), lambda line: None).split("val")
-    judge = Judge(probabilities_of(module), tiny_networks.CLASSES, validation, tiny_networks.SIZE, lambda line: None)
-    form = int8_format(tiny_networks.batches(source), judge, lambda line: None)
+    reference = Reference(probabilities_of(module), tiny_networks.CLASSES, validation, tiny_networks.SIZE, silent)
     info = ModelInfo(tiny_networks.CLASSES, tiny_networks.SIZE, [0.5] * 3, [0.25] * 3)
-    form.write(module, info, tmp_path / "flip.onnx")
+    write_int8(module, info, tmp_path / "flip.onnx", tiny_networks.batches(source), reference, silent, opset=18)
     kinds = layers(tmp_path / "flip.onnx", tmp_path)
     assert kinds.count("QLinearConv") >= 3 and kinds.count("QGemm") == 4 and kinds.count("Gemm") == 2
     # The pixels' normalisation is left, for two layers take them.
     assert kinds.count("BatchNormalization") == 1
-    assert judge.compare(open_model(tmp_path / "flip.onnx").predict).flips <= 1
+    assert len(reference.compare(open_model(tmp_path / "flip.onnx").predict, "").flips) <= 1
 
 
 def test_what_loses_accuracy_in_int8_is_refused_and_no_file_kept(

@@ -34,8 +34,14 @@ def rows() -> list[Row]:
     return [*read, Row("broken.jpg", label="Male", error='empty "file", no picture')]
 
 
+def begun(out: Path | str, settings: dict[str, str] = SETTINGS, resume: bool = False) -> ResultsFile:
+    results = ResultsFile(str(out), resume)
+    results.begin(CLASSES, settings)
+    return results
+
+
 def write(out: Path, what: list[Row]) -> None:
-    results = ResultsFile(str(out), CLASSES, SETTINGS)
+    results = begun(out)
     results.write(what)
     results.finish()
 
@@ -77,11 +83,11 @@ def test_a_prediction_below_the_threshold_of_its_class_is_unsure() -> None:
 
 def test_an_unfinished_run_is_refused_and_kept(tmp_path: Path) -> None:
     out = tmp_path / "r.csv"
-    first = ResultsFile(str(out), CLASSES, SETTINGS)
+    first = begun(out)
     first.write(rows()[:3])
     first.close()
     with pytest.raises(UserError, match="unfinished run; go on with --resume or start again with --overwrite"):
-        ResultsFile(str(out), CLASSES, SETTINGS)
+        ResultsFile(str(out))
     assert list(read_csv(f"{out}.part")) == rows()[:3]
     assert not out.exists()
 
@@ -90,14 +96,14 @@ def test_finished_results_are_refused_and_kept(tmp_path: Path) -> None:
     write(tmp_path / "r.csv", rows())
     before = (tmp_path / "r.csv").read_bytes()
     with pytest.raises(UserError, match="exists already"):
-        ResultsFile(str(tmp_path / "r.csv"), CLASSES, SETTINGS)
+        ResultsFile(str(tmp_path / "r.csv"))
     with pytest.raises(UserError, match="finished, nothing to resume"):
-        ResultsFile(str(tmp_path / "r.csv"), CLASSES, SETTINGS, resume=True)
+        ResultsFile(str(tmp_path / "r.csv"), resume=True)
     assert (tmp_path / "r.csv").read_bytes() == before
 
 
 def resumed(out: Path, what: list[Row]) -> None:
-    results = ResultsFile(str(out), CLASSES, SETTINGS, resume=True)
+    results = begun(out, resume=True)
     paths: Iterator[str] = iter([row.path for row in what])
     kept = list(results.done(paths))
     assert kept == what[: len(kept)]
@@ -113,7 +119,7 @@ def test_wherever_a_run_is_cut_resuming_ends_with_the_same_bytes(tmp_path: Path)
     data = whole.read_bytes()
     for size in range(len(data) + 1):
         out = tmp_path / "r.csv"
-        ResultsFile(str(out), CLASSES, SETTINGS).close()
+        begun(out).close()
         Path(f"{out}.part").write_bytes(data[:size])
         resumed(out, rows())
         assert out.read_bytes() == data, f"cut at byte {size}"
@@ -122,27 +128,38 @@ def test_wherever_a_run_is_cut_resuming_ends_with_the_same_bytes(tmp_path: Path)
 
 def test_resuming_under_another_model_or_with_other_photos_is_refused(tmp_path: Path) -> None:
     out = str(tmp_path / "r.csv")
-    first = ResultsFile(out, CLASSES, SETTINGS)
+    first = begun(out)
     first.write(rows()[:3])
     first.close()
     with pytest.raises(UserError, match="was begun with another model"):
-        ResultsFile(out, CLASSES, {"model": "2"}, resume=True)
+        begun(out, {"model": "2"}, resume=True)
     with pytest.raises(UserError, match="the photos have changed"):
-        list(ResultsFile(out, CLASSES, SETTINGS, resume=True).done(iter(["plain.jpg", "new.jpg", "new2.jpg"])))
+        list(begun(out, resume=True).done(iter(["plain.jpg", "new.jpg", "new2.jpg"])))
     # Refused, not spoilt: with the photos as they were it goes on.
-    again = list(ResultsFile(out, CLASSES, SETTINGS, resume=True).done(iter([row.path for row in rows()])))
+    again = list(begun(out, resume=True).done(iter([row.path for row in rows()])))
     assert again == rows()[:3]
 
 
 @pytest.mark.parametrize(
     ("out", "message"),
     [
-        ("nowhere/r.csv", "nowhere: no such folder"),
+        ("file/r.csv", "file: can't write in this folder"),
         ("r.txt", "unknown format; end the name in .csv, .jsonl, .parquet"),
         ("folder.csv", "is a folder"),
     ],
 )
 def test_an_output_that_can_not_be_made_is_refused_at_once(tmp_path: Path, out: str, message: str) -> None:
     (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "file").touch()
     with pytest.raises(UserError, match=message):
-        ResultsFile(str(tmp_path / out), CLASSES, SETTINGS)
+        ResultsFile(str(tmp_path / out))
+
+
+def test_a_folder_that_is_missing_is_made_when_the_run_begins(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "folder" / "r.csv"
+    results = ResultsFile(str(out))
+    assert not (tmp_path / "new").exists()
+    results.begin(CLASSES, SETTINGS)
+    results.write(rows())
+    results.finish()
+    assert list(read_csv(out)) == rows()

@@ -1,0 +1,59 @@
+"""Work done ahead on threads comes in order, and stops with the one who asks for it."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+
+from batchgender.threads import available_cores, ordered_prefetch
+
+
+def test_results_are_those_of_executor_map() -> None:
+    def slow(number: int) -> int:
+        time.sleep(0.002 * (number % 3))
+        return number * number
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(ordered_prefetch(pool, slow, range(50), 7)) == list(pool.map(slow, range(50)))
+        assert list(ordered_prefetch(pool, slow, [], 7)) == []
+
+
+def test_no_more_is_begun_than_was_allowed_ahead() -> None:
+    asked: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(100):
+            asked.append(number)
+            yield number
+
+    with ThreadPoolExecutor(2) as pool, closing(ordered_prefetch(pool, lambda n: n, numbers(), 5)) as results:
+        assert next(results) == 0
+        assert len(asked) == 6
+
+
+def test_an_error_comes_in_its_place_and_the_rest_is_cancelled() -> None:
+    done: list[int] = []
+    release = threading.Event()
+
+    def work(number: int) -> int:
+        if number == 2:
+            raise ValueError("two")
+        if number > 2:
+            release.wait(5)
+        done.append(number)
+        return number
+
+    with ThreadPoolExecutor(1) as pool:
+        results = ordered_prefetch(pool, work, range(10), 8)
+        assert [next(results), next(results)] == [0, 1]
+        with pytest.raises(ValueError, match="two"):
+            next(results)
+        release.set()
+    assert len(done) < 10 - 1
+
+
+def test_there_is_a_core() -> None:
+    assert available_cores() >= 1
