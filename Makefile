@@ -22,7 +22,7 @@ $(BIN)/batchgender train --data '$(DATA)' --out $(1) $(2) $(if $(wildcard $(1)/l
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: setup demo train export classify default-model test lint bench bench-train clean help
+.PHONY: setup demo train export classify default-model test lint docs bench bench-train clean help
 
 setup: $(VENV)/.ready  ## Make .venv and install batchgender with its packages in it
 
@@ -31,18 +31,19 @@ $(VENV)/.ready: setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[train,dev]'
 	touch $@
 
-demo: setup  ## Do the whole main job on drawn portraits: train, evaluate, export, classify, report
+demo: setup  ## Do the whole main job on drawn portraits: train, export, classify, report
 	rm -rf $(DEMO)
 	$(BIN)/python tests/drawn_faces.py $(DEMO)/faces
-	$(BIN)/batchgender train --data $(DEMO)/faces --epochs 6 --out $(DEMO)/run
-	$(BIN)/batchgender evaluate $(DEMO)/run/best.pt --data $(DEMO)/faces
+	$(BIN)/batchgender train --data $(DEMO)/faces --epochs 6 --out $(DEMO)/run > $(DEMO)/train.txt
 	$(BIN)/batchgender export $(DEMO)/run/best.pt --format onnx --format torchscript --out $(DEMO)/exports
+	$(BIN)/batchgender evaluate $(DEMO)/exports/batchgender.onnx --data $(DEMO)/faces --report $(DEMO)/evaluated.html \
+		> $(DEMO)/evaluate.txt
 	$(BIN)/batchgender classify $(DEMO)/faces/test --model $(DEMO)/exports/batchgender.onnx --out $(DEMO)/results.csv
 	@echo
-	@echo "The rows:    $(DEMO)/results.csv"
-	@echo "The report:  $(DEMO)/results.report.json"
-	@echo "The model:   $(DEMO)/exports/batchgender.onnx and .pt (TorchScript)"
-	@echo "The training: $(DEMO)/run/history.csv and $(DEMO)/run/history.png"
+	@echo "The rows:     $(DEMO)/results.csv"
+	@echo "The report:   $(DEMO)/results.report.json, as a page $(DEMO)/evaluated.html"
+	@echo "The model:    $(DEMO)/exports/batchgender.onnx and .pt (TorchScript)"
+	@echo "The training: $(DEMO)/run/history.csv and $(DEMO)/run/history.png; its report: $(DEMO)/train.txt"
 
 train: setup  ## Train on DATA (a Hub id, the default, or a folder): make train DATA=folder
 	$(BIN)/batchgender train --data '$(DATA)' $(TRAIN_FLAGS)
@@ -78,6 +79,9 @@ lint: setup  ## Check lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: setup  ## Make the command-line reference, docs/cli.md, from --help
+	$(BIN)/python tools/cli_reference.py docs/cli.md
 
 bench: setup  ## Compare classify's images/s with what a user would write instead: make bench PHOTOS=folder
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'

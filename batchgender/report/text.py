@@ -43,7 +43,9 @@ def _overall(figures: Figures) -> str:
         for count, word in ((figures.labelled_unreadable, "unreadable"), (figures.unsure, UNSURE))
         if count
     ]
-    title = f"{figures.labelled:,} labelled photos" + (f", of which {' and '.join(left)}" if left else "")
+    title = f"{figures.labelled:,} labelled photo{'' if figures.labelled == 1 else 's'}" + (
+        f", of which {' and '.join(left)}" if left else ""
+    )
     if figures.unlabelled:
         title += f"; {figures.unlabelled:,} photos without a label are in no figure below"
     interval = figures.accuracy_interval_95
@@ -57,14 +59,14 @@ def _overall(figures: Figures) -> str:
         rows.append(["recall gap", gap, "points between the recalls of the classes: best 0"])
     if figures.auroc is not None:
         first, second = figures.classes
-        meaning = f"how often a {second} photo gets a higher p_{second.lower()} than a {first} one: best 1, chance 0.5"
+        meaning = f"how often a {second} photo gets a higher p_{second.lower()} than a {first} one: best 1"
         rows.append(["AUROC", f"{figures.auroc:.4f}", meaning])
     if figures.ece is not None and figures.ece_by_chance is not None:
         before = figures.ece_uncalibrated
-        shown = "" if before is None else f"{before:.4f} before calibration, "
-        shown += f"{figures.ece_by_chance:.4f} by chance alone"
-        meaning = f"mean distance of confidence from accuracy (ECE); {shown}"
-        rows.append(["calibration error", f"{figures.ece:.4f}", meaning])
+        compared = "" if before is None else f"{before:.4f} before calibration, "
+        compared += f"{figures.ece_by_chance:.4f} by chance alone"
+        meaning = "mean distance of confidence from accuracy (ECE): best 0"
+        rows += [["calibration error", f"{figures.ece:.4f}", meaning], ["", "", compared]]
     if figures.accuracy_at_90:
         most = figures.accuracy_at_90
         meaning = f"of the most confident 90 % of the photos, confidence at least {most.threshold:.2f}"

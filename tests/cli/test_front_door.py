@@ -96,7 +96,7 @@ def test_photos_without_labels_beside_labelled_ones_are_counted_and_labels_can_b
     write_picture(plain / "men" / "a.jpg", BLUE)
     line = ("classify", plain, "--model", red_or_blue, "--out", tmp_path / "r.csv")
     mixed = cli(*line)
-    assert "1 labelled photos; 5 photos without a label are in no figure below" in mixed.stdout
+    assert "1 labelled photo; 5 photos without a label are in no figure below" in mixed.stdout
     without = cli(*line, "--overwrite", "--no-labels")
     assert "labelled photos" not in without.stdout and pd.read_csv(tmp_path / "r.csv").label.isna().all()
 

@@ -15,7 +15,7 @@ def test_exported_files_and_a_checkpoint_are_told_apart(embeddable: Path, traine
         "batchgender.onnx": FileKind.ONNX,
         "batchgender.pt": FileKind.TORCHSCRIPT,
         "batchgender.pt2": FileKind.TORCH_EXPORT,
-        "sure.pt": FileKind.CHECKPOINT,
+        "confident.pt": FileKind.CHECKPOINT,
     }
     assert kind_of_file(str(trained / "best.pt")) is FileKind.CHECKPOINT
     assert kind_of_file(str(PACKAGED_MODEL)) is FileKind.ONNX

@@ -46,8 +46,8 @@ def test_files_keep_the_names_of_the_first_version() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "wants"),
     [
-        ("classes", ["Female"], "two or more different names"),
-        ("classes", "FM", "two or more different names"),
+        ("classes", ["Female"], "a list of two or more different names"),
+        ("classes", "FM", "a list of two or more different names"),
         ("input_size", 224.5, "a whole number"),
         ("mean", [0.5, 0.5], "three numbers"),
         ("std", [0, 1, 1], "three numbers above 0"),
