@@ -68,28 +68,35 @@ def fit_temperature(logits: Floats, labels: NDArray[np.int64]) -> float:
 def fit_calibration(
     logits: Floats, labels: NDArray[np.int64], notify: Notify, equal_recall: bool = False, before: float = 1.0
 ) -> Calibration:
-    """The temperature that fits logits [n, classes] to labels [n], indices of the classes, of validation photos.
+    """The temperature that fits logits [n, classes] to labels [n], indices of the classes, of photos not trained on.
 
-    Where it makes the expected calibration error on these photos larger, the temperature stays `before`, with a line
-    to `notify`. With `equal_recall` a bias moves the decision threshold between two classes to where their recalls are
-    nearest. Raises UserError as `fit_temperature` and `equal_recall_threshold` do.
+    A fit whose expected calibration error on these photos is larger than that of the temperature `before`, or of none,
+    is not kept: the better of the two is. With `equal_recall` a bias moves the decision threshold between two classes
+    to where their recalls are nearest. What a user must know of it goes to `notify`. Raises UserError as
+    `fit_temperature` and `equal_recall_threshold` do.
     """
     temperature = fit_temperature(logits, labels)
-    uncalibrated = calibration_error(softmax(logits), labels)
+    count = f"{len(labels):,}"
+    if len(labels) < FEW_PHOTOS:
+        notify(f"only {count} photos to calibrate on: what is fitted on fewer than {FEW_PHOTOS} is mostly chance")
     fitted = calibration_error(softmax(logits, temperature), labels)
-    if fitted > uncalibrated:
+    unfitted = {each: calibration_error(softmax(logits, each), labels) for each in (before, 1.0)}
+    best = min(unfitted, key=unfitted.__getitem__)
+    if fitted > unfitted[best]:
         notify(
-            f"calibration not kept: it would raise the calibration error on these {len(labels):,} photos from"
-            f" {uncalibrated:.4f} to {fitted:.4f}; the temperature stays {before:.3f}"
+            f"calibration not kept: the calibration error on these {count} photos would rise from {unfitted[best]:.4f}"
+            f" to {fitted:.4f}; the temperature is left at {best:.3f}"
         )
-        temperature = before
-    bias = []
+        temperature, fitted = best, unfitted[best]
+    bias, after = [], fitted
     if equal_recall:
         threshold = equal_recall_threshold(softmax(logits, temperature), labels)
         threshold = min(max(threshold, 1e-6), 1 - 1e-6)
         bias = [0.0, math.log((1 - threshold) / threshold)]
-    after = calibration_error(softmax(logits, temperature, bias), labels)
-    return Calibration(temperature, bias, {}, CalibrationFit(len(labels), uncalibrated, after, temperature))
+        after = calibration_error(softmax(logits, temperature, bias), labels)
+        if after > fitted:
+            notify(f"equal recall raises the calibration error from {fitted:.4f} to {after:.4f}")
+    return Calibration(temperature, bias, {}, CalibrationFit(len(labels), unfitted[1.0], after, temperature))
 
 
 def choose_thresholds_for_accuracy(
@@ -156,11 +163,9 @@ def calibrate(
     classes, size = before.classes, before.recipe.input_size
     photos = open_source(data or before.source, notify).split(split)
     if split in ("train", "all"):
-        notify(f"the {split} split holds photos of the training: probabilities fitted on them are too confident")
+        notify(f"--split {split}: probabilities fitted on photos that were trained on are too confident")
     labels_of = photos.labels_as(classes)
     found = predict_split(logits_of(before.deployed()), Batches(photos, size, BATCH, notify), "calibrate", notify)
-    if 0 < len(found) < FEW_PHOTOS:
-        notify(f"only {len(found)} photos to calibrate on: fits on fewer than {FEW_PHOTOS} are mostly chance")
     labels = labels_of[found.indices]
     calibration = fit_calibration(found.outputs, labels, notify, equal_recall, before.calibration.temperature)
     probabilities = softmax(found.outputs, calibration.temperature, calibration.bias)

@@ -61,22 +61,23 @@ def _draw(history: Sequence[Record], stream: IO[bytes]) -> None:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     loss, accuracy = figure.subplots(1, 2)
     epochs = [record["epoch"] for record in history]
+    accuracies = [100 * record["val_accuracy"] for record in history]
     style = "o-" if len(history) < 20 else "-"
     loss.plot(epochs, [record["loss"] for record in history], style, label="training")
     loss.plot(epochs, [record["val_loss"] for record in history], style, label="validation")
     loss.set(title="Loss (cross entropy)", xlabel="epoch")
-    accuracy.plot(epochs, [100 * record["val_accuracy"] for record in history], style + "C1", label="validation")
-    accuracy.set(title="Accuracy (%)", xlabel="epoch")
-    # A flat curve gets room around it, and lies on no edge.
-    accuracy.margins(y=0.1)
     loss.margins(y=0.1)
     loss.set_ylim(bottom=0)
-    low, high = accuracy.get_ylim()
-    if high - low < _LEAST_RANGE:
-        middle = (low + high) / 2
-        accuracy.set_ylim(middle - _LEAST_RANGE / 2, middle + _LEAST_RANGE / 2)
+    accuracy.plot(epochs, accuracies, style + "C1", label="validation")
+    # Room above and below, so that a flat curve lies on no edge.
+    middle = (min(accuracies) + max(accuracies)) / 2
+    half = 0.6 * max(max(accuracies) - min(accuracies), _LEAST_RANGE)
+    accuracy.set(title="Accuracy (%)", xlabel="epoch", ylim=(middle - half, middle + half))
+    low, high = max(0, middle - half), min(100, middle + half)
+    accuracy.set_yticks([tick for tick in accuracy.get_yticks() if low <= tick <= high])
     for axes in (loss, accuracy):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(stream, format="png", dpi=120)

@@ -160,6 +160,16 @@ def changed(recipe: Recipe, given: dict[str, Any]) -> Recipe:
     return Recipe.from_dict({**recipe.as_dict(), **given}) if given else replace(recipe)
 
 
+def check_files(recipe: Recipe, begun: bool = False) -> None:
+    """Raise UserError where a file that the recipe names is missing; one that is `begun` needs no weights."""
+    named = [("--teacher", file) for file in recipe.teacher] + [("--also-learn", recipe.also_learn)]
+    if not begun and recipe.weights != "imagenet":
+        named.append(("--weights", recipe.weights))
+    for option, file in named:
+        if file and not Path(file).exists():
+            raise UserError(f"{file}: no such file; check {option}")
+
+
 def check_pixels(file: str, own: Pixels, wanted: Pixels) -> None:
     """Raise UserError where weights were trained on another mean and std than the recipe's: they would see noise."""
     if [list(values) for values in own] != [list(values) for values in wanted]:

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from batchgender.io import check_writable
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.data.open_source import DEFAULT_SOURCE
 from batchgender.training.networks.registry import check_architecture
-from batchgender.training.recipe import DEFAULT_RECIPE, Recipe, changed, find_recipe
+from batchgender.training.recipe import DEFAULT_RECIPE, Recipe, changed, check_files, find_recipe
 from batchgender.training.run_folders import begun_with_another, free_folder, newest
 
 RUNS = Path("runs")
@@ -32,7 +33,10 @@ def new_run(given: dict[str, Any], source: str | None, out: str | None) -> RunPl
     options = dict(given)
     recipe = changed(find_recipe(options.pop("recipe", DEFAULT_RECIPE)), options)
     check_architecture(recipe.architecture)
-    return RunPlan(recipe, source or DEFAULT_SOURCE, Path(out) if out else free_folder(RUNS, recipe, LAST))
+    check_files(recipe)
+    folder = Path(out) if out else free_folder(RUNS, recipe, LAST)
+    check_writable(folder / LAST, "--out")
+    return RunPlan(recipe, source or DEFAULT_SOURCE, folder)
 
 
 def resumed_run(given: dict[str, Any], source: str | None, out: str | None) -> RunPlan:
@@ -47,4 +51,6 @@ def resumed_run(given: dict[str, Any], source: str | None, out: str | None) -> R
         others.append("recipe")
     if others:
         raise begun_with_another(folder, others, "run")
-    return RunPlan(changed(before.recipe, options), source or before.source, folder, resume=True)
+    recipe_now = changed(before.recipe, options)
+    check_files(recipe_now, begun=True)
+    return RunPlan(recipe_now, source or before.source, folder, resume=True)

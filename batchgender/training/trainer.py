@@ -84,7 +84,7 @@ class Trainer:
         self.class_weights = torch.from_numpy(class_weights(photos)).to(device) if recipe.balance else None
         self.teacher = Teachers(recipe.teacher, photos.classes, recipe).to(device) if recipe.teacher else None
         taught = self.teacher.licenses if self.teacher else []
-        self.license = start.license if start else combined_license([license, *taught])
+        self.license = combined_license([start.license if start else license, *taught])
         self.auxiliary = (
             AuxiliaryTask(recipe.also_learn, photos, self.network, notify).to(device) if recipe.also_learn else None
         )

@@ -20,8 +20,6 @@ from batchgender.training.data.open_source import open_source
 from batchgender.training.recipe import Recipe, find_recipe
 from batchgender.training.trainer import Trainer
 
-STRONG = find_recipe("strong")
-
 Cli = Callable[..., Any]
 
 SMALL = replace(find_recipe("strong"), input_size=64, start_size=0, epochs=2, batch_size=8, ema=0.9)

@@ -17,6 +17,7 @@ from batchgender.io import silent
 from batchgender.model.thresholds import UNSURE, decide
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.calibration import (
+    calibration_error,
     choose_thresholds_for_accuracy,
     equal_recall_threshold,
     fit_calibration,
@@ -321,3 +322,83 @@ def test_what_can_not_be_calibrated_ends_in_one_line_and_leaves_the_file(
         message = one_line_error(cli("calibrate", exported))
         assert "an exported model; calibrate the checkpoint it was made from, and export again" in message
     assert cli("calibrate", best, "--target-accuracy", 0.9, "--equal-recall").exit_code == 2
+
+
+@pytest.mark.parametrize(("classes", "scale"), [(2, 3.0), (2, 0.4), (3, 1.7)])
+def test_the_temperature_is_the_one_that_scipy_finds(classes: int, scale: float) -> None:
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
+    logits, labels = noisy(classes=classes, scale=scale)
+
+    def loss(temperature: float) -> float:
+        return float(-log_softmax(logits / np.float64(temperature), axis=1)[np.arange(len(labels)), labels].mean())
+
+    found = minimize_scalar(loss, bounds=(0.05, 20), method="bounded", options={"xatol": 1e-9})
+    assert fit_temperature(logits, labels) == pytest.approx(found.x, rel=1e-4)
+
+
+def made_worse_by_a_fit() -> tuple[np.ndarray, np.ndarray]:
+    """Logits of 38 photos and labels: the likeliest temperature has a larger calibration error than none."""
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        logits = rng.normal(0, 1.5, (38, 2)).astype(np.float32)
+        labels = np.array([rng.choice(2, p=p) for p in softmax(logits)])
+        fitted = softmax(logits, fit_temperature(logits, labels))
+        if calibration_error(fitted, labels) > calibration_error(softmax(logits), labels) + 0.01:
+            return logits, labels
+    raise AssertionError("no such photos")
+
+
+def test_a_fit_that_makes_the_calibration_worse_is_not_kept_and_that_is_said() -> None:
+    logits, labels = made_worse_by_a_fit()
+    log: list[str] = []
+    calibration = fit_calibration(logits, labels, log.append)
+    assert calibration.temperature == 1.0 and calibration.fit
+    assert calibration.fit.ece_after == calibration.fit.ece_before == calibration_error(softmax(logits), labels)
+    few, kept = log
+    assert few.startswith("only 38 photos to calibrate on") and kept.startswith("calibration not kept")
+    assert kept.endswith("the temperature is left at 1.000")
+
+
+def test_of_an_earlier_temperature_and_none_the_better_is_left() -> None:
+    logits, labels = made_worse_by_a_fit()
+    errors = {t: calibration_error(softmax(logits, t), labels) for t in (0.9, 1.1, 5.0, 1.0)}
+    for before in (0.9, 1.1, 5.0):
+        calibration = fit_calibration(logits, labels, silent, before=before)
+        assert calibration.temperature == min((before, 1.0), key=errors.__getitem__)
+    # One that was fitted on these very photos is fitted again.
+    fitted = fit_temperature(*noisy(scale=3.0))
+    assert fit_calibration(*noisy(scale=3.0), silent, before=fitted).temperature == fitted
+
+
+def test_enough_photos_that_were_not_trained_on_are_calibrated_on_without_a_warning() -> None:
+    log: list[str] = []
+    fit_calibration(*noisy(scale=3.0), log.append)
+    assert not log
+
+
+def test_what_equal_recall_costs_is_said() -> None:
+    logits, labels = noisy(600)
+    logits[:, 1] += 1.5
+    log: list[str] = []
+    calibration = fit_calibration(logits, labels, log.append, equal_recall=True)
+    assert calibration.fit and calibration.bias[1] < 0
+    assert calibration.fit.ece_after == pytest.approx(
+        calibration_error(softmax(logits, calibration.temperature, calibration.bias), labels)
+    )
+    even, odd = noisy(600)
+    odd = np.where(np.arange(600) < 300, 0, odd)  # Labels that the network can't know.
+    fit_calibration(even, odd, log.append, equal_recall=True)
+    assert log[-1].startswith("equal recall raises the calibration error from")
+
+
+def test_calibrating_on_photos_of_the_training_or_on_few_is_warned_of(cli: Cli, best: Path) -> None:
+    for split in ("train", "all"):
+        result = cli("calibrate", best, "--split", split)
+        assert (
+            f"--split {split}: probabilities fitted on photos that were trained on are too confident" in result.stderr
+        )
+    result = cli("calibrate", best)
+    assert "trained on" not in result.stderr
+    assert "only 100 photos to calibrate on: what is fitted on fewer than 200 is mostly chance" in result.stderr

@@ -62,3 +62,13 @@ def test_files_that_are_no_recipes_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=reason):
             find_recipe(name)
+
+
+def test_the_built_in_recipes_are_named_in_the_help_of_train(cli) -> None:
+    said = cli("train", "--help").stdout
+    assert recipe_names()[0] == "seed" == Recipe().name
+    assert all(f"{name}," in said for name in recipe_names())
+
+
+def test_the_default_recipe_is_what_the_keys_have_by_default() -> None:
+    assert find_recipe("seed") == Recipe()

@@ -64,14 +64,16 @@ def from_hub(source: str, notify: Notify, otherwise: str) -> dict[str, LabelledP
     notify(f"loading {source} from the Hugging Face Hub")
     # Its retries are said line by line; what comes of them is said once, below.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    if not datasets.config.HF_HUB_OFFLINE and not _reachable(datasets.config.HF_ENDPOINT):
+    unreachable = not datasets.config.HF_HUB_OFFLINE and not _answers(datasets.config.HF_ENDPOINT)
+    if unreachable:
         notify("the Hub does not answer: looking for a copy in the cache")
         _go_offline()
     try:
         loaded = datasets.load_dataset(source)
     except Exception as error:  # Hub, network and cache each raise their own.
+        reason = "no answer, and no copy in the cache" if unreachable else first_line(error)
         raise UserError(
-            f"{source}: can't load it from the Hugging Face Hub ({first_line(error)});"
+            f"{source}: can't load it from the Hugging Face Hub ({reason});"
             f" check the id and the network, or {otherwise}"
         ) from error
     return _from_datasets(loaded, source, notify)
@@ -147,11 +149,12 @@ def _class_names(feature: Any, values: dict[str, Sequence[Any]], column: str, no
     return names
 
 
-def _reachable(address: str) -> bool:
+def _answers(address: str) -> bool:
+    """Whether a server answers at this address, and is not out of order."""
     try:
         urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=_SECONDS).close()
-    except urllib.error.HTTPError:
-        return True  # An answer, whatever it says.
+    except urllib.error.HTTPError as error:
+        return error.code < 500
     except (OSError, ValueError):
         return False
     return True

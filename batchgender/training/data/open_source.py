@@ -37,7 +37,8 @@ def _splits(source: str, notify: Notify) -> dict[str, LabelledPhotos]:
         raise UserError(f"{source}: neither a folder nor a parquet file; {OFFLINE_WAYS}")
     elif not path.exists() and (not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source) or source.startswith(".")):
         raise UserError(f"{source}: no such folder, and no dataset id either; {OFFLINE_WAYS}")
-    require_extra("train", f"{source}: this kind of data")
+    kind = "this kind of data" if path.exists() else "no such folder here, and a dataset of the Hugging Face Hub"
+    require_extra("train", f"{source}: {kind}")
     from batchgender.training.data import hugging_face
 
     if saved:

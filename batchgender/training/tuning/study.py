@@ -18,7 +18,7 @@ from batchgender.errors import UserError
 from batchgender.io import first_line
 from batchgender.training.data.open_source import DEFAULT_SOURCE
 from batchgender.training.networks.registry import check_architecture
-from batchgender.training.recipe import Recipe, changed, find_recipe
+from batchgender.training.recipe import Recipe, changed, check_files, find_recipe
 from batchgender.training.run_folders import begun_with_another, free_folder, newest
 from batchgender.training.tuning.search_space import starting_point
 
@@ -44,6 +44,7 @@ def new_plan(given: dict[str, Any], source: str | None, out: str | None, trials:
     options = {"epochs": 10, **given}
     recipe = changed(find_recipe(options.pop("recipe", "strong")), options)
     check_architecture(recipe.architecture)
+    check_files(recipe)
     if not recipe.lr:
         raise UserError(f"recipe {recipe.name}: an lr of 0 can't be tuned")
     # Any folder that is there, with a study in it or not, is taken.
