@@ -15,7 +15,7 @@ from batchgender.training.data.labelled_photos import LabelledPhotos
 
 # Marks on a number's scale: as many answers as the head has to choose from.
 _MARKS = 20
-# What is larger counts as not known: differences of such numbers are infinite.
+# A larger number counts as unknown: differences of such numbers are infinite.
 _LARGEST = 1e300
 
 

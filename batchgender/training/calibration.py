@@ -72,8 +72,8 @@ def fit_calibration(
 
     A fit whose expected calibration error on these photos is larger than that of the temperature `before`, or of none,
     is not kept: the better of the two is. With `equal_recall` a bias moves the decision threshold between two classes
-    to where their recalls are nearest. What a user must know of it goes to `notify`. Raises UserError as
-    `fit_temperature` and `equal_recall_threshold` do.
+    to where their recalls are nearest. Warnings go to `notify`. Raises UserError as `fit_temperature` and
+    `equal_recall_threshold` do.
     """
     temperature = fit_temperature(logits, labels)
     count = f"{len(labels):,}"

@@ -102,7 +102,7 @@ class Checkpoint:
             thresholds=self.calibration.thresholds,
             calibration=self.calibration.fit,
             architecture=recipe.architecture,
-            # A place on this machine is nobody's business; a Hub id stays whole.
+            # No paths of this machine; a Hub id stays whole.
             recipe={
                 **recipe.as_dict(),
                 **{key: Path(getattr(recipe, key)).name for key in ("weights", "also_learn")},
@@ -119,7 +119,7 @@ class Checkpoint:
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
-    """Write a checkpoint atomically; raises UserError, with the file of before kept, where it can't be."""
+    """Write a checkpoint atomically; raises UserError, and keeps the file before it, where that can't be done."""
     calibration = checkpoint.calibration
     # Flat, as 0.1.0 wrote them.
     data = {
@@ -148,7 +148,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def load(path: str | Path) -> Checkpoint:
-    """Read a checkpoint; raises UserError where it is missing, damaged, or none of ours. Runs no code from it."""
+    """Read a checkpoint; raises UserError where it is missing, damaged, or not ours. Runs no code from it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TorchScript files are loaded with a warning, and refused below.
@@ -196,7 +196,7 @@ def _from_dict(data: dict[str, Any]) -> Checkpoint:
 
 
 def describe(file: str) -> dict[str, Any]:
-    """What `inspect` prints of a checkpoint; raises UserError as `load` does."""
+    """The data that `inspect` prints of a checkpoint; raises UserError as `load` does."""
     checkpoint = load(file)
     return {
         "file": file,

@@ -25,7 +25,7 @@ class Teachers(nn.Module):
     """
 
     def __init__(self, files: Sequence[str], classes: list[str], recipe: Recipe) -> None:
-        """Open checkpoints, or ONNX files of ours; raises UserError on others, and on other classes or pixels."""
+        """Open checkpoints or ONNX files of batchgender; raises UserError on other files, classes or pixels."""
         super().__init__()
         self.each = nn.ModuleList(
             (_ModelFileTeacher if kind_of_file(file) is FileKind.ONNX else _CheckpointTeacher)(file, classes, recipe)
@@ -34,7 +34,7 @@ class Teachers(nn.Module):
 
     @property
     def licenses(self) -> list[str]:
-        """What each teacher's file states of its terms."""
+        """The license that each teacher's file states."""
         return [str(teacher.license) for teacher in self.each]
 
     @torch.no_grad()

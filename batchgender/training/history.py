@@ -1,4 +1,4 @@
-"""What each epoch gave, as a table, a picture and a TensorBoard log."""
+"""The history of a run, an epoch a record: a table, a picture, a TensorBoard log."""
 
 import csv
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ class TensorBoardLog:
         require_extra("tensorboard", "train --tensorboard")
         from torch.utils.tensorboard import SummaryWriter
 
-        # What a killed run logged of an epoch that is done again is not shown twice.
+        # An epoch that a killed run logged and that is done again is not shown twice.
         self._writer = SummaryWriter(str(out / "tensorboard"), purge_step=after_epoch + 1)
 
     def add(self, record: Record) -> None:

@@ -44,7 +44,7 @@ class Recipe:
     seed: int = _number(0, 0, 2**32 - 1)
     # Weights to begin with: "" for random ones, "imagenet", or a file.
     weights: str = ""
-    # Knowledge distillation: checkpoints or ONNX files of ours whose mean answer is learnt, and its share of the loss.
+    # Knowledge distillation: checkpoints or ONNX files whose mean answer is learnt, and its share of the loss.
     teacher: tuple[str, ...] = ()
     teacher_share: float = _number(0.7, 0, 1)
     # The auxiliary task: a CSV of path and numbers, age for example, learnt beside the class, and its loss's weight.
@@ -74,7 +74,7 @@ class Recipe:
     ema: float = _number(0.0, 0, 0.999999)
     # Stop after this many epochs without a better validation accuracy; 0 for never.
     patience: int = _number(0, 0, 100_000)
-    # What best.pt holds: the epoch of the best validation accuracy, or, with no choice among noisy ones, the last.
+    # The epoch that best.pt holds: that of the best validation accuracy, or the last, where accuracies are noisy.
     keep: str = _choice("best", ("best", "last"))
 
     flip: float = _number(0.0, 0, 1)
@@ -180,7 +180,7 @@ def check_pixels(file: str, own: Pixels, wanted: Pixels) -> None:
 def _checked(entry: Any, value: Any) -> Any:
     """The value as its field wants it; raises UserError naming the key, what it wants and what it got."""
     if entry.default == ():
-        # One alone may be given as it is, as it was in checkpoints of before.
+        # A single file may be given as text, as older checkpoints hold it.
         names = [value] if value and isinstance(value, str) else value or []
         if not isinstance(names, list | tuple) or not all(name and isinstance(name, str) for name in names):
             raise UserError(f"{entry.name} wants names of files, has {value!r}")

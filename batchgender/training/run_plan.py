@@ -1,4 +1,4 @@
-"""What a training run will do: its recipe, its data and its folder, for a new run or one that goes on."""
+"""The plan of a training run: its recipe, its data and its folder, for a new run or one that is resumed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +46,7 @@ def resumed_run(given: dict[str, Any], source: str | None, out: str | None) -> R
     options = dict(given)
     recipe = options.pop("recipe", None)
     others = [key for key in options if key != "epochs" and getattr(before.recipe, key) != options[key]]
-    # What the command line changed of it when the run was begun need not be given again.
+    # Changes that the command line made to it when the run was begun need not be given again.
     if recipe and find_recipe(recipe).name != before.recipe.name:
         others.append("recipe")
     if others:

@@ -71,7 +71,7 @@ def train(plan: RunPlan, device: str, notify: Notify, tensorboard: bool = False)
             notify(f"epoch {epoch}/{recipe.epochs}  {epoch_line(record)}")
     except KeyboardInterrupt:
         if state.run.epoch:
-            notify(f"{out / LAST}: {state.run.epoch} whole epochs are kept, go on with --resume")
+            notify(f"{out / LAST}: holds epoch {state.run.epoch}; go on with --resume")
         raise
     best = _calibrated(checkpoints.load(out / BEST), validation, target, notify)
     figures = evaluate(probabilities_of(best.deployed().to(target), target), best.info(), test, notify)

@@ -32,7 +32,7 @@ class Normalize(nn.Module):
 
 
 class Deployed(nn.Module):
-    """What a model file holds: resize, normalise, network, calibration.
+    """The whole of a model file: resize, normalise, network, calibration.
 
     Input uint8 [B, H, W, 3] RGB of any height and width; outputs probabilities [B, classes], calibrated by
     `temperature` and `bias` (Guo et al. 2017), and logits [B, classes], before calibration. With `flip`

@@ -1,4 +1,4 @@
-"""What a study found: a table to print, best.toml to train with, trials.csv and tune.png."""
+"""The findings of a study: a table to print, best.toml to train with, trials.csv and tune.png."""
 
 import csv
 import io
@@ -55,7 +55,7 @@ class Findings:
         return f"{len(states)} of {self.plan.trials} trials{': ' if parts else ''}{parts}"
 
     def last_line(self) -> str:
-        """What the last trial came to, and the best so far."""
+        """The result of the last trial, and the best so far."""
         last, best = self.trials[-1], self.best
         outcome = last.error if last.state == "failed" else f"{_percent(last.accuracy)} %"
         after = f" after epoch {last.epochs}" if last.state == "pruned" else ""
@@ -84,9 +84,9 @@ class Findings:
 
 def findings(study: optuna.Study, plan: StudyPlan) -> Findings:
     """Read from a study what is done."""
-    told = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
     trials = []
-    for number, trial in enumerate(told, start=1):
+    for number, trial in enumerate(done, start=1):
         error = str(trial.user_attrs.get("error", ""))
         state = "failed" if error else trial.state.name.lower()
         accuracies = trial.intermediate_values
@@ -100,7 +100,7 @@ def findings(study: optuna.Study, plan: StudyPlan) -> Findings:
 
 
 def key_values(recipe: Recipe) -> dict[str, str]:
-    """What distinguishes a trial most, in few characters each."""
+    """The values that distinguish a trial most, in few characters each."""
     mixed = [name for name, alpha in (("mixup", recipe.mixup), ("cutmix", recipe.cutmix)) if alpha]
     return {
         "lr": f"{recipe.lr:g}",
@@ -144,14 +144,14 @@ def _csv(found: Findings) -> bytes:
 
 
 def _toml(found: Findings, best: Trial) -> bytes:
-    """The recipe of a trial as a file that `train --recipe` takes, all keys, with what it came to above them."""
+    """The recipe of a trial as a file that `train --recipe` takes, all keys, with its result above them."""
     source = found.plan.source
-    # As in a model file: where a folder is on this machine is nobody's business.
+    # As in a model file: no paths of this machine.
     name = Path(source).name if Path(source).exists() else source
     lines = [
         f"# {_percent(best.accuracy)} % of the validation split of {ascii(name)[1:-1]}, in {best.epochs} epochs:",
         f"# trial {best.number} of {len(found.trials)} that varied the recipe {ascii(found.plan.recipe.name)[1:-1]}.",
-        "# It was chosen by these photos: `batchgender train --recipe` on this file says what the test split gives.",
+        "# It was chosen by these photos: `batchgender train --recipe` with this file gives its test accuracy.",
     ]
     values = {**best.recipe.as_dict(), "name": f"{best.recipe.name}-tuned"}
     lines += [f"{key} = {_toml_value(value)}" for key, value in values.items()]

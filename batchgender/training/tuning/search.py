@@ -44,11 +44,11 @@ def tune(
 ) -> tuple[Findings, bool]:
     """Run trials until `trials` of them are done; return what they found, and whether Ctrl-C came before.
 
-    `given` may hold recipe (a name or file), architecture, epochs and seed. What a trial is worth is its best
-    accuracy on the validation split; the test split is not looked at. best.toml, trials.csv and tune.png stand
+    `given` may hold recipe (a name or file), architecture, epochs and seed. A trial is judged by its best
+    accuracy on the validation split; the test split is not used. best.toml, trials.csv and tune.png stand
     beside study.db after each. On the CPU a study that was stopped and resumed has the trials of one that never was.
     Raises UserError on data or recipes that can't be trained on, a study that can't be read or written or was begun
-    with something else, and where no trial comes to its end.
+    with something else, and where no trial is completed.
     """
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     target = pick_device(device)
@@ -111,10 +111,10 @@ def _search(study: optuna.Study, plan: StudyPlan, trainer_of: TrainerOf, notify:
             gc.collect()
             torch.cuda.empty_cache()
     except KeyboardInterrupt:
-        notify(f"{plan.out}: {len(found.trials)} whole trials are kept, go on with --resume")
+        notify(f"{plan.out}: {len(found.trials)} of {plan.trials} trials are done and kept; go on with --resume")
         return found, True
     if not found.best:
-        raise UserError(f"none of {len(found.trials)} trials came to its end; the last: {found.trials[-1].error}")
+        raise UserError(f"none of {len(found.trials)} trials was completed; the last: {found.trials[-1].error}")
     return found, False
 
 

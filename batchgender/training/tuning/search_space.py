@@ -1,4 +1,4 @@
-"""What a study varies around a recipe, and the recipe that a point of that space stands for."""
+"""The space that a study searches around a recipe, and the recipe at a point of that space."""
 
 from typing import Any
 
@@ -70,7 +70,7 @@ def space(base: Recipe) -> dict[str, BaseDistribution]:
 def recipe_at(point: dict[str, Any], base: Recipe) -> Recipe:
     """The recipe that a point stands for, to four digits; the base itself at its starting point."""
     start = starting_point(base)
-    # What was not varied keeps all its digits.
+    # A value that was not varied keeps all its digits.
     at = {key: value if value == start[key] else _short(value) for key, value in point.items()}
     mixup, cutmix = next(pair for pair, name in _MIXING.items() if name == at["mixing"])
     ratio = _rate(at["optimizer"]) / _rate(base.optimizer)

@@ -30,7 +30,7 @@ _SCHEMA = 1
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """What a study searches around, on which photos, and how far; `photos` is their fingerprint."""
+    """The recipe that a study varies, its source, and its number of trials; `photos` is the photos' fingerprint."""
 
     recipe: Recipe
     source: str
@@ -87,7 +87,7 @@ def opened_study(folder: Path) -> Iterator[optuna.Study]:
             study.get_trials(deepcopy=False)
         except (OptunaError, SQLAlchemyError):
             raise
-        except Exception as error:  # What a damaged database holds can mean anything.
+        except Exception as error:  # A damaged database raises whatever its reader meets.
             raise UserError(f"{database}: {_problem(error)}") from error
         yield study
     except (OptunaError, SQLAlchemyError) as error:
@@ -99,7 +99,7 @@ def opened_study(folder: Path) -> Iterator[optuna.Study]:
 
 
 def _problem(error: BaseException) -> str:
-    """What is wrong with the database, by what the error came from."""
+    """The reason why the database can't be used, by the cause of the error."""
     while error.__cause__:
         error = error.__cause__
     reason = first_line(error)
@@ -122,7 +122,7 @@ def begin_study(study: optuna.Study, plan: StudyPlan, photos: str) -> None:
 def resumed_plan(
     study: optuna.Study, folder: Path, given: dict[str, Any], source: str | None, trials: int | None
 ) -> StudyPlan:
-    """The plan of a study; raises UserError where `given` says something else."""
+    """The plan of a study; raises UserError where `given` differs from it."""
     database = folder / DATABASE
     before = study.user_attrs.get("plan")
     if not isinstance(before, dict):

@@ -27,7 +27,7 @@ def restore_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> None:
         hook.remove()
     for layer in norms:
         if not seen[layer]:
-            continue  # No photo could be read, which the training says.
+            continue  # No photo could be read; the training reports it.
         mean, square = torch.stack(seen[layer]).mean(0)
         variance = square - mean.square()
         assert layer.running_mean is not None and layer.running_var is not None

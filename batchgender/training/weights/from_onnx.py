@@ -1,4 +1,4 @@
-"""Weights out of an ONNX file of ours, also of low rank or in 8 bits, for a training that goes on from it."""
+"""Weights from an ONNX file of batchgender, also of low rank or in 8 bits, to begin a training with."""
 
 import numpy as np
 import onnx
@@ -78,7 +78,7 @@ def _first_layer(name: str, arrays: Arrays, info: ModelInfo) -> tuple[Array | No
 
 
 def _read(file: str) -> tuple[ModelInfo, Arrays]:
-    """What a file says of itself, and its constants by name, as float32."""
+    """The metadata of a file, and its constants by name, as float32."""
     model = load_onnx(file)
     text = next((entry.value for entry in model.metadata_props if entry.key == METADATA_KEY), None)
     if text is None:

@@ -11,6 +11,6 @@ _BETWEEN = " | "
 def combined_license(stated: Iterable[str]) -> str:
     """The license of a model trained from weights and by teachers of these licenses; "" states none."""
     foreign = [each.removesuffix(_OWN_TERMS) for each in stated if each not in ("", LICENSE)]
-    # What two of them state stands once.
+    # Terms that several state stand once.
     terms = dict.fromkeys(term for each in foreign for term in each.split(_BETWEEN))
     return _BETWEEN.join(terms) + _OWN_TERMS if terms else LICENSE

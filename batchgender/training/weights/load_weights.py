@@ -1,4 +1,4 @@
-"""Weights to begin a training with: ImageNet's, those of a file, or those of a model file of ours."""
+"""Weights to begin a training with: ImageNet's, those of a file, or those of an exported model."""
 
 import torch
 from torch import nn
@@ -29,12 +29,14 @@ def load_weights(
 
     Returns the license that the file states, "" where it states none.
 
-    A file (.pt, .pth, .safetensors) holds a state dict, bare or under `state_dict`, `model` or `weights`, as
-    checkpoints of ours do; a prefix that all of its names share is left out, and none of its code is run. An ONNX file
-    of ours holds them, too (see `from_onnx`). All layers must fit but the classifier's last,
-    which stays random where its shape differs, with a line to `notify`.
-    Raises UserError where the weights can't be had or read, fit another architecture, were trained on another mean and
-    std than those of `pixels`, as far as the file names them, or are no numbers; the network is then of no more use.
+    A file (.pt, .pth, .safetensors) holds a state dict, bare or under `state_dict`, `model` or `weights`, as our
+    checkpoints do; a prefix that all of its names share is left out, and none of its code is run. Our ONNX files hold
+    them, too (see `from_onnx`). All layers must fit but the classifier's last, which stays random where its shape
+    differs, with a line to `notify`.
+
+    Raises UserError where the weights can't be downloaded or read, fit another architecture, were trained on another
+    mean and std than those of `pixels`, as far as the file names them, or are no numbers; the network is then of no
+    more use.
     """
     license = ""
     if source == "imagenet":

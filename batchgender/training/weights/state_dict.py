@@ -16,7 +16,7 @@ _OLD_DENSENET = re.compile(r"(.*denselayer\d+\.(?:norm|conv))\.([12]\.\w+)")
 
 
 def read_weights(path: str) -> Any:
-    """What a file of weights holds, on the CPU."""
+    """Read a file of weights, on the CPU."""
     try:
         if path.endswith(".safetensors"):
             from safetensors.torch import load_file
@@ -28,7 +28,7 @@ def read_weights(path: str) -> Any:
                 if archive.testzip():
                     raise zipfile.BadZipFile
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # What it warns of, it refuses.
+            warnings.simplefilter("ignore")  # It refuses what it warns of.
             return torch.load(path, map_location="cpu", weights_only=True)
     except ImportError as error:
         raise UserError(f"{path}: this format needs a package more: pip install safetensors") from error
