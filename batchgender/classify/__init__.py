@@ -1,4 +1,5 @@
 """Photos to rows.
 
-For others: `pipeline.load_classifier` and `pipeline.Classifier`; `run.classify_photos`, one whole run with its results and reports.
+For others: `pipeline.load_classifier` and `pipeline.Classifier`; `run.classify_photos`, one whole run with its results
+and reports.
 """
