@@ -8,13 +8,14 @@ for row in load_classifier().classify("photos"):
 
 from typing import TYPE_CHECKING, Any
 
+from batchgender.version import __version__
+
 if TYPE_CHECKING:
     from batchgender.classify.pipeline import Classifier, load_classifier
     from batchgender.errors import UserError
     from batchgender.results.rows import Row
 
-__version__ = "0.2.0"
-__all__ = ["Classifier", "Row", "UserError", "load_classifier"]
+__all__ = ["Classifier", "Row", "UserError", "__version__", "load_classifier"]
 
 _MODULES = {
     "Classifier": "classify.pipeline",
@@ -25,7 +26,7 @@ _MODULES = {
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__", "__doc__"])
+    return sorted(__all__)
 
 
 def __getattr__(name: str) -> Any:

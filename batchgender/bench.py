@@ -23,7 +23,6 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-import batchgender
 from batchgender.classify.pipeline import BATCH, Classifier, load_classifier
 from batchgender.errors import UnreadablePhoto, UserError
 from batchgender.io import Notify, text_table
@@ -32,6 +31,7 @@ from batchgender.photos.decode import read_bytes, to_size
 from batchgender.photos.generated import generated_pictures
 from batchgender.photos.source import Photo, PhotoSource
 from batchgender.results.sinks import CsvStream
+from batchgender.version import __version__
 
 _PHOTOS = 256
 _BATCHES = (1, 8, BATCH)
@@ -75,7 +75,7 @@ def run_benchmark(
 ) -> Benchmark:
     """Measure models (None is the default one) on photos, generated ones where none are given.
 
-    Raises UserError where the photos or a model can't be used; a provider that can't is said and left out.
+    Raises UserError where the photos or a model can't be used; a provider that can't is left out with a notice.
     """
     with _found(photos) as (chosen, source):
         classifiers = [load_classifier(model, workers=workers, notify=notify) for model in models]
@@ -202,7 +202,7 @@ def _machine(cores: int) -> dict[str, Any]:
         "cores": cores,
         "system": platform.platform(),
         "python": platform.python_version(),
-        "batchgender": batchgender.__version__,
+        "batchgender": __version__,
         "onnxruntime": onnxruntime.__version__,
         "opencv": cv2.__version__,
     }

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, elsewhere a line a minute, nothing for who is not told anything."""
+"""Progress of long work: a bar on a terminal, elsewhere a line a minute, nothing in a quiet run."""
 
 import time
 from types import TracebackType
@@ -24,7 +24,7 @@ class Progress:
         self.total = total
         self.on_terminal = not self._bar.disable
         self._count = self._initial = initial
-        self._started = self._said = time.monotonic()
+        self._started = self._last_line = time.monotonic()
 
     def set_total(self, total: int) -> None:
         """Say how much there is to do in all."""
@@ -39,8 +39,8 @@ class Progress:
                 self._bar.set_postfix_str(note, refresh=False)
             return
         now = time.monotonic()
-        if now - self._said >= LINE_EVERY:
-            self._said = now
+        if now - self._last_line >= LINE_EVERY:
+            self._last_line = now
             of = f" of {self.total:,}" if self.total else ""
             rate = (self._count - self._initial) / (now - self._started)
             added = f", {note}" if note else ""

@@ -57,13 +57,13 @@ def write_red_or_blue(path: Path, green: float = 0.0) -> Path:
     from batchgender.model.metadata import ModelInfo
     from batchgender.training.networks.deployed import Deployed
 
-    layers = [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 2), torch.nn.Linear(2, 2)]
-    network = torch.nn.Sequential(*layers)
+    mix, head = torch.nn.Linear(3, 2), torch.nn.Linear(2, 2)
+    network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), mix, head)
     with torch.no_grad():
-        network[2].weight.copy_(torch.tensor([[2.0, green, 0], [0, green, 2.0]]))
-        network[3].weight.copy_(torch.eye(2))
-        network[2].bias.zero_()
-        network[3].bias.zero_()
+        mix.weight.copy_(torch.tensor([[2.0, green, 0], [0, green, 2.0]]))
+        head.weight.copy_(torch.eye(2))
+        mix.bias.zero_()
+        head.bias.zero_()
     mean, std = [0.5] * 3, [0.25] * 3
     info = ModelInfo(["Female", "Male"], 224, mean, std, architecture="red or blue")
     onnx_format.write(Deployed(network, 224, mean, std).eval(), info, path)
@@ -187,7 +187,7 @@ def photos(tmp_path: Path) -> Path:
 def unprivileged(red_or_blue: Path) -> Iterator[Path]:
     """A folder of this process's while it is no more than a plain user: root would get past every permission."""
     folder = Path(tempfile.mkdtemp())
-    shutil.copy(red_or_blue, folder / "model.onnx").chmod(0o644)
+    Path(shutil.copy(red_or_blue, folder / "model.onnx")).chmod(0o644)
     root = os.geteuid() == 0
     if root:
         nobody = 65534

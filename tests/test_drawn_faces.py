@@ -24,7 +24,7 @@ def test_the_same_seed_draws_the_same_files_and_another_seed_others(tmp_path: Pa
 
 def test_a_folder_that_can_not_be_made_ends_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    line = [sys.executable, drawn_faces.__file__, tmp_path / "file"]
+    line = [sys.executable, drawn_faces.__file__, str(tmp_path / "file")]
     done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 1 and "can't write the drawn portraits" in done.stderr
     assert "Traceback" not in done.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -107,7 +108,7 @@ def write_checkpoint(architecture: str, network: nn.Module, source: Path, folder
     return folder / "best.pt"
 
 
-def register(monkeypatch) -> None:
+def register(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make these architectures known by name, as our own are."""
     for name, make in NETWORKS.items():
         monkeypatch.setitem(registry.OURS, name, make)

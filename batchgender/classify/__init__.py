@@ -1,1 +1,5 @@
-"""Photos to rows. For others: `pipeline.Classifier`, `pipeline.load_classifier`, and one whole run, `run`."""
+"""Photos to rows.
+
+For others: `pipeline.load_classifier` and `pipeline.Classifier`; `run.classify_photos`, one whole run with its results
+and reports.
+"""

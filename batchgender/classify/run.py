@@ -91,7 +91,7 @@ def classify_photos(
             counts.add(row)
         resumed = counts.photos
         rows = _counted(classifier.rows(photos, options.threshold), counts, source, options, notify)
-        # Closed here: left to the garbage collector, the workers may be told to join themselves.
+        # Closed here: the garbage collector might do it on a worker's thread, which can't wait for itself.
         with closing(rows):
             while group := list(islice(rows, sink.rows_a_write)):
                 sink.write(group)

@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from batchgender import __version__
 from batchgender.cli.bench import bench
 from batchgender.cli.calibrate import calibrate
 from batchgender.cli.classify import classify
@@ -18,6 +17,7 @@ from batchgender.cli.options import show_traceback, traceback_option
 from batchgender.cli.train import train
 from batchgender.cli.tune import tune
 from batchgender.errors import UserError, os_reason
+from batchgender.version import __version__
 
 
 class _Group(click.Group):

@@ -56,7 +56,7 @@ def traceback_option() -> click.Option:
     )
 
 
-class Numbers(click.ParamType):
+class Numbers(click.ParamType):  # type: ignore[type-arg]
     """Three numbers, one a colour channel: 0.485,0.456,0.406."""
 
     name = "R,G,B"

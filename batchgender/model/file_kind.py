@@ -1,4 +1,4 @@
-"""What kind of file a model is in: told here alone, by its ending and by what it holds."""
+"""What kind of file a model is in: decided here alone, by its ending and its content."""
 
 from enum import Enum
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchgender import __version__
 from batchgender.errors import UserError
 from batchgender.io import Notify
 from batchgender.model.metadata import METADATA_KEY, ModelInfo
 from batchgender.model.session import Session, open_session
 from batchgender.photos.labels import canonical_name
+from batchgender.version import __version__
 
 DEFAULT_MODEL = Path("exports/batchgender.onnx")
 PACKAGED_MODEL = Path(__file__).parent.parent / "assets" / "default.onnx"

@@ -1,1 +1,5 @@
-"""Photos: where they are, the labels of their folders, and their pixels."""
+"""Photos: where they are, the labels that their folders carry, and their pixels.
+
+For others: `source.PhotoSource` and `source.Photo`; `labels.label_of`; `decode.decode` and `decode.to_size`;
+`resize.resize`; `generated.generated_pictures`.
+"""

@@ -53,7 +53,7 @@ def read_bytes(file: str) -> bytes:
             raise UnreadablePhoto("a directory, pipe or device, not a file")
         if status.st_size > _BYTE_LIMIT:
             raise UnreadablePhoto(f"larger than the limit of {_BYTE_LIMIT // 1_000_000} MB")
-        # A pipe that has taken its place since then shall not be waited for.
+        # A pipe may have taken its place since then: do not wait for it.
         with open(file, "rb", opener=_at_once) as stream:
             return stream.read()
     except OSError as error:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# Takes what lies in the middle of two bytes up, whatever the last bits of a runtime's float say: between photos of
+# Rounds a value halfway between two bytes up, whatever the last bits of a runtime's float are: between photos of
 # 200 pixels and networks of 224 that is one pixel in 3,136. The model file rounds so too.
 ROUND_UP = 1.5e-4
 # Lines that one product computes: of more, more of the weights are zeros.

@@ -1,1 +1,5 @@
-"""Labelled rows to figures: counts, statistics, groups, a comparison of two results, text and pages."""
+"""Rows to figures, and figures to text and pages.
+
+For others: `counts.RowCounts` makes `figures.Figures`; `text.report_text`, `text.summary_text`, `files.write_report`;
+`groups_csv.read_groups`; `compare_results.compare_results`; `statistics` for formulas.
+"""

@@ -20,7 +20,7 @@ def report_text(figures: Figures) -> str:
 
 
 def summary_text(figures: Figures) -> str:
-    """Lay out how many photos were called what: all there is to say of photos without labels."""
+    """Lay out how many photos got which prediction: the report of photos without labels."""
     rows = [["photos", f"{figures.photos:,}", ""]]
     readable = figures.photos - figures.unreadable
     for name, count in figures.predictions.items():

@@ -125,7 +125,7 @@ class ResultsFile:
 
     def close(self) -> None:
         """Close an unfinished file; what could not be written any more is left."""
-        # A disk that is full or gone has been said; the rows before are on it.
+        # That the disk is full or gone was an error before; the earlier rows are on it.
         with suppress(OSError):
             if self._stream:
                 self._stream.close()

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from batchgender import __version__
 from batchgender.errors import UserError, os_reason
 from batchgender.io import first_line, written_whole
 from batchgender.model.metadata import METADATA_KEY, CalibrationFit, ModelInfo, SplitFigures
 from batchgender.training.networks.deployed import Deployed
 from batchgender.training.networks.registry import build
 from batchgender.training.recipe import Recipe
+from batchgender.version import __version__
 
 _SCHEMA = 1
 LICENSE = "weights: the terms of the photos they were trained on; code: MIT"

@@ -1,4 +1,4 @@
-// What the C++ examples share: decoding, the file's own pictures and the rows. The runtime is in each main.cpp.
+// What the C++ examples share: decoding, the file's self-check and the rows. The runtime is in each main.cpp.
 #pragma once
 
 #include <algorithm>
@@ -44,15 +44,15 @@ inline cv::Mat decode(std::string data) {
   return image;
 }
 
-// Replay the file's own pictures, then print a row for each photo of the command line; the exit status.
+// Run the file's self-check, then print a row for each photo of the command line; the exit status.
 inline int answer(const nlohmann::json& about, int count, char** words, const Ask& ask) {
-  for (const auto& golden : about.value("golden", nlohmann::json::array())) {
-    const auto found = ask(decode(from_base64(golden["png"])));
+  for (const auto& check : about.value("golden", nlohmann::json::array())) {
+    const auto found = ask(decode(from_base64(check["png"])));
     for (size_t i = 0; i < found.size(); ++i) {
-      const double apart = std::abs(found[i] - golden["probabilities"][i].get<double>());
+      const double apart = std::abs(found[i] - check["probabilities"][i].get<double>());
       // Not "greater": a NaN is wrong, too.
       if (!(apart <= about["golden_tolerance"].get<double>())) {
-        std::fprintf(stderr, "%s: answers its own pictures wrongly here, %.4f apart\n", words[1], apart);
+        std::fprintf(stderr, "%s: self-check failed: probabilities differ by %.4f\n", words[1], apart);
         return 1;
       }
     }

@@ -1,12 +1,26 @@
 // Photos to probabilities with onnxruntime-node (sharp decodes): node classify.mjs MODEL.onnx PHOTO...
-import { readFileSync } from "node:fs";
-import ort from "onnxruntime-node";
-import sharp from "sharp";
+import { existsSync, readFileSync } from "node:fs";
+
+function fail(line) {
+  console.error(line);
+  process.exit(1);
+}
 
 const [model, ...photos] = process.argv.slice(2);
+if (!photos.length) fail("usage: node classify.mjs MODEL.onnx PHOTO...");
+for (const file of [model, ...photos]) if (!existsSync(file)) fail(`${file}: no such file`);
+const packages = Promise.all([import("onnxruntime-node"), import("sharp")]);
+const [{ default: ort }, { default: sharp }] = await packages.catch(() =>
+  fail("onnxruntime-node and sharp are not installed; run in this folder: npm ci"),
+);
 const bytes = readFileSync(model);
-const about = JSON.parse(metadata(bytes).batchgender);
-const session = await ort.InferenceSession.create(bytes);
+let about, session;
+try {
+  about = JSON.parse(metadata(bytes).batchgender);
+  session = await ort.InferenceSession.create(bytes);
+} catch {
+  fail(`${model}: no ONNX file from batchgender`);
+}
 
 /** The fields of a protobuf message: [number, bytes] of those that have a length, which are all we want. */
 function* fields(message) {
@@ -38,25 +52,26 @@ function metadata(file) {
 }
 
 /** RGB, upright, at its own size: the file does the rest. */
-async function probabilities(photo) {
+async function probabilities(photo, name) {
   // The model learnt the colours as stored, so an embedded profile isn't applied.
   const decoded = sharp(photo, { ignoreIcc: true }).rotate().removeAlpha().toColourspace("srgb").raw();
-  const { data, info } = await decoded.toBuffer({ resolveWithObject: true });
+  const { data, info } = await decoded
+    .toBuffer({ resolveWithObject: true })
+    .catch(() => fail(`${name}: no photo that sharp can read`));
   const image = new ort.Tensor("uint8", data, [1, info.height, info.width, 3]);
   return [...(await session.run({ image }, ["probabilities"])).probabilities.data];
 }
 
-for (const golden of about.golden ?? []) {
-  const found = await probabilities(Buffer.from(golden.png, "base64"));
-  const apart = Math.max(...found.map((p, i) => Math.abs(p - golden.probabilities[i])));
-  if (!(apart <= about.golden_tolerance)) {
-    console.error(`${model}: answers its own pictures wrongly here, ${apart.toFixed(4)} apart`);
-    process.exit(1);
-  }
+// The self-check: pictures in the file, with the answers that it gives for them.
+for (const check of about.golden ?? []) {
+  const found = await probabilities(Buffer.from(check.png, "base64"), "self-check");
+  const apart = Math.max(...found.map((p, i) => Math.abs(p - check.probabilities[i])));
+  if (!(apart <= about.golden_tolerance))
+    fail(`${model}: self-check failed: probabilities differ by ${apart.toFixed(4)}, ${about.golden_tolerance} allowed`);
 }
 console.log(["path", "prediction", ...about.classes.map((name) => `p_${name.toLowerCase()}`)].join(","));
 for (const path of photos) {
-  const found = await probabilities(readFileSync(path));
+  const found = await probabilities(readFileSync(path), path);
   const prediction = about.classes[found.indexOf(Math.max(...found))];
   console.log([path, prediction, ...found.map((p) => p.toFixed(6))].join(","));
 }

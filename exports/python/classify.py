@@ -2,28 +2,40 @@
 
 import base64
 import json
+import os
 import sys
 
 import cv2
 import numpy as np
 import onnxruntime
 
-session = onnxruntime.InferenceSession(sys.argv[1])
-about = json.loads(session.get_modelmeta().custom_metadata_map["batchgender"])
+if len(sys.argv) < 3:
+    sys.exit("usage: python classify.py MODEL.onnx PHOTO...")
+for path in sys.argv[1:]:
+    if not os.path.isfile(path):
+        sys.exit(f"{path}: no such file")
+try:
+    session = onnxruntime.InferenceSession(sys.argv[1])
+    about = json.loads(session.get_modelmeta().custom_metadata_map["batchgender"])
+except Exception as error:
+    sys.exit(f"{sys.argv[1]}: no ONNX file from batchgender ({type(error).__name__})")
 
 
-def probabilities(data: bytes) -> np.ndarray:
+def probabilities(data: bytes, name: str) -> np.ndarray:
     """RGB, upright, at its own size: the file does the rest."""
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
+    if image is None:
+        sys.exit(f"{name}: no photo that OpenCV can read")
     return session.run(["probabilities"], {"image": image[None]})[0][0]
 
 
-for golden in about.get("golden", []):
-    apart = np.abs(probabilities(base64.b64decode(golden["png"])) - golden["probabilities"]).max()
+# The self-check: pictures in the file, with the answers that it gives for them.
+for check in about.get("golden", []):
+    apart = np.abs(probabilities(base64.b64decode(check["png"]), "self-check") - check["probabilities"]).max()
     if not apart <= about["golden_tolerance"]:
-        sys.exit(f"{sys.argv[1]}: answers its own pictures wrongly here, {apart:.4f} apart")
+        sys.exit(f"{sys.argv[1]}: self-check failed: probabilities differ by {apart:.4f}")
 print("path", "prediction", *("p_" + name.lower() for name in about["classes"]), sep=",")
 for path in sys.argv[2:]:
     with open(path, "rb") as stream:
-        found = probabilities(stream.read())
+        found = probabilities(stream.read(), path)
     print(path, about["classes"][found.argmax()], *(f"{p:.6f}" for p in found), sep=",")

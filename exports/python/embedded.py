@@ -1,7 +1,8 @@
-"""What the examples beside this file share: the metadata of an ONNX file, resizing, the pictures and the rows."""
+"""What the examples beside this file share: arguments, metadata of an ONNX file, resizing, the self-check, the rows."""
 
 import base64
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,15 +10,28 @@ from typing import Any
 import cv2
 import numpy as np
 
-# A tie may come out a little below a half; the file adds the same before it rounds.
+# Added before rounding to bytes, as in the file: a value halfway between two bytes may come out a little below it.
 ROUND_UP = 1.5e-4
+
+
+def model_file(ending: str) -> str:
+    """The model that the command line names; ends the program in a line where it names none, or no photo."""
+    if len(sys.argv) < 3 or not sys.argv[1].endswith(ending):
+        sys.exit(f"usage: python {os.path.basename(sys.argv[0])} MODEL{ending} PHOTO...")
+    for path in sys.argv[1:]:
+        if not os.path.isfile(path):
+            sys.exit(f"{path}: no such file")
+    return sys.argv[1]
 
 
 def onnx_about(path: str) -> dict[str, Any]:
     """An ONNX file's metadata_props (field 14: a key is 1, a value 2), for runtimes that don't give them."""
-    with open(path, "rb") as stream:
-        entries = [dict(_fields(entry)) for number, entry in _fields(memoryview(stream.read())) if number == 14]
-    about: dict[str, Any] = json.loads(next(bytes(e[2]) for e in entries if bytes(e[1]) == b"batchgender"))
+    try:
+        with open(path, "rb") as stream:
+            entries = [dict(_fields(entry)) for number, entry in _fields(memoryview(stream.read())) if number == 14]
+        about: dict[str, Any] = json.loads(next(bytes(e[2]) for e in entries if bytes(e[1]) == b"batchgender"))
+    except (StopIteration, IndexError, KeyError, ValueError):
+        sys.exit(f"{path}: no ONNX file from batchgender")
     return about
 
 
@@ -30,21 +44,25 @@ def resized(image: np.ndarray, size: int) -> np.ndarray:
 
 
 def answer(about: dict[str, Any], ask: Callable[[np.ndarray], np.ndarray]) -> None:
-    """Replay the file's own pictures, then print a row for each photo of the command line."""
-    for golden in about.get("golden", []):
-        apart = np.abs(ask(_decoded(base64.b64decode(golden["png"]))) - golden["probabilities"]).max()
-        if not apart <= about["golden_tolerance"]:
-            sys.exit(f"{sys.argv[1]}: answers its own pictures wrongly here, {apart:.4f} apart")
+    """Run the file's self-check, then print a row for each photo of the command line."""
+    allowed = about.get("golden_tolerance", 0.0)
+    for check in about.get("golden", []):
+        apart = np.abs(ask(_decoded(base64.b64decode(check["png"]), "self-check")) - check["probabilities"]).max()
+        if not apart <= allowed:
+            sys.exit(f"{sys.argv[1]}: self-check failed: probabilities differ by {apart:.4f}, {allowed} allowed")
     print("path", "prediction", *("p_" + name.lower() for name in about["classes"]), sep=",")
     for path in sys.argv[2:]:
         with open(path, "rb") as stream:
-            found = ask(_decoded(stream.read()))
+            found = ask(_decoded(stream.read(), path))
         print(path, about["classes"][found.argmax()], *(f"{p:.6f}" for p in found), sep=",")
 
 
-def _decoded(data: bytes) -> np.ndarray:
+def _decoded(data: bytes, name: str) -> np.ndarray:
     """RGB, upright, at its own size."""
-    return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB))
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
+    if image is None:
+        sys.exit(f"{name}: no photo that OpenCV can read")
+    return np.asarray(image)
 
 
 def _weights(length: int, size: int) -> np.ndarray:

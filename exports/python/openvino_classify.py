@@ -1,14 +1,13 @@
 """Photos to probabilities with OpenVINO (OpenCV decodes): python openvino_classify.py MODEL.onnx PHOTO..."""
 
-import sys
-
 import numpy as np
 import openvino
-from embedded import answer, onnx_about, resized
+from embedded import answer, model_file, onnx_about, resized
 
-about = onnx_about(sys.argv[1])
+file = model_file(".onnx")
+about = onnx_about(file)
 # Its own choice may be bfloat16, which moves the answers.
-model = openvino.Core().compile_model(sys.argv[1], "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+model = openvino.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
 
 def probabilities(image: np.ndarray) -> np.ndarray:

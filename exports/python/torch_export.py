@@ -2,13 +2,21 @@
 
 import json
 import sys
+import zipfile
 
 import numpy as np
 import torch
-from embedded import answer
+from embedded import answer, model_file
 
 extra = {"batchgender.json": ""}
-module = torch.export.load(sys.argv[1], extra_files=extra).module()
+file = model_file(".pt2")
+# torch prints a traceback of its own for a file that is no archive.
+if not zipfile.is_zipfile(file):
+    sys.exit(f"{file}: no torch.export file")
+try:
+    module = torch.export.load(file, extra_files=extra).module()
+except Exception as error:
+    sys.exit(f"{file}: no torch.export file ({type(error).__name__})")
 
 
 def probabilities(image: np.ndarray) -> np.ndarray:

@@ -36,6 +36,10 @@ const server = createServer(async (request, response) => {
     response.end("not here\n");
   }
 });
+server.on("error", (error) => {
+  console.error(`can't listen on port ${process.argv[2] ?? 8000} (${error.code}); name another: node serve.js PORT`);
+  process.exit(1);
+});
 server.listen(Number(process.argv[2] ?? 8000), "127.0.0.1", () => {
   console.log(`http://localhost:${server.address().port}/`);
 });

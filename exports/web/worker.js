@@ -104,10 +104,10 @@ async function probabilitiesOf(bitmap) {
   return [...probabilities.data];
 }
 
-// How far the answers for the file's own pictures are from those that the file promises.
-async function apart(golden) {
+// The self-check: how far the answers for the pictures in the file are from those that it states.
+async function selfCheck(checks) {
   let largest = 0;
-  for (const { png, probabilities } of golden) {
+  for (const { png, probabilities } of checks) {
     const bytes = Uint8Array.from(atob(png), (letter) => letter.charCodeAt(0));
     const found = await probabilitiesOf(await decode(new Blob([bytes])));
     for (const [index, expected] of probabilities.entries()) {
@@ -143,11 +143,11 @@ async function model(file) {
   } catch {
     throw new Error(`${name} is no ONNX file that batchgender exported.`);
   }
-  const { classes, license, precision, golden = [], golden_tolerance: tolerance } = about;
+  const { classes, license, precision, golden: checks = [], golden_tolerance: tolerance } = about;
   const facts = { classes, license, precision, notice: "" };
   const threads = ort.env.wasm.numThreads;
   const processor = `WebAssembly, ${threads} ${threads === 1 ? "thread" : "threads"}`;
-  if (!golden.length) {
+  if (!checks.length) {
     await open(bytes, "wasm");
     const notice = "This file has no pictures to check its answers with: whether they are right here is not known.";
     return { ...facts, engine: processor, notice };
@@ -156,21 +156,21 @@ async function model(file) {
     try {
       // WebGPU takes this node for one of its own, but has no antialiasing.
       await open(bytes, { name: "webgpu", forceCpuNodeNames: namesOf("Resize", bytes) });
-      const difference = await apart(golden);
+      const difference = await selfCheck(checks);
       if (difference <= tolerance) return { ...facts, engine: "WebGPU" };
-      facts.notice = `WebGPU answers the model's own pictures wrongly here (${difference.toFixed(4)} apart)`;
+      facts.notice = `WebGPU fails the model's self-check here (probabilities differ by ${difference.toFixed(4)})`;
     } catch (error) {
       facts.notice = `WebGPU can't run this model here (${error.message})`;
     }
     facts.notice += ": the processor does the work.";
   }
   await open(bytes, "wasm");
-  const difference = await apart(golden);
+  const difference = await selfCheck(checks);
   if (difference <= tolerance) return { ...facts, engine: processor };
   await session.release();
   session = null;
   throw new Error(
-    `Refused: ${name} answers its own pictures wrongly in this browser (${difference.toFixed(4)} apart, ` +
+    `Refused: ${name} fails its self-check in this browser (probabilities differ by ${difference.toFixed(4)}, ` +
       `${tolerance} allowed), so its answers for photos would be wrong too.`,
   );
 }

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
+import numpy as np
 from drawn_faces import write_portraits
 
 from batchgender.bench import processor
@@ -73,11 +74,11 @@ def enlarged(files: Iterable[Path], count: int, folder: Path) -> Path:
     """A folder of `count` JPEGs of 4000 x 3000 pixels made of these, some linked several times."""
     made = []
     for file in itertools.islice(files, 12):
-        image = cv2.resize(cv2.imread(str(file)), (4000, 3000), interpolation=cv2.INTER_CUBIC)
+        image = cv2.resize(np.asarray(cv2.imread(str(file))), (4000, 3000), interpolation=cv2.INTER_CUBIC)
         path = folder / "made" / file.parent.name / f"{file.stem}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         # A camera's noise, without which a JPEG is small and soon decoded.
-        noise = cv2.randn(image.astype("int16"), 0, 6)
+        noise = cv2.randn(image.astype("int16"), np.zeros(1), np.full(1, 6.0))
         cv2.imwrite(str(path), cv2.add(image, noise, dtype=cv2.CV_8U), [cv2.IMWRITE_JPEG_QUALITY, 92])
         made.append(path)
     return repeated(made, count, folder / "linked")
@@ -129,10 +130,10 @@ def compare(contenders: list[Contender], folder: Path, runs: int) -> list[str]:
     ]
     for one in contenders:
         ratios = [own / base for own, base in zip(one.rates, contenders[0].rates, strict=True)]
-        memory = f"{one.memory:.0f}" if one.memory else ""
+        peak = f"{one.memory:.0f}" if one.memory else ""
         lines.append(
             f"| {one.name} | {statistics.median(one.rates):.1f} | {statistics.median(ratios):.2f} |"
-            f" {min(ratios):.2f}, {max(ratios):.2f} | {memory} |"
+            f" {min(ratios):.2f}, {max(ratios):.2f} | {peak} |"
         )
     return lines
 

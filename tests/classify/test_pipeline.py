@@ -1,4 +1,5 @@
 import os
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 from conftest import BLUE, RED, write_picture
 
 from batchgender import UserError, load_classifier
+from batchgender.photos.source import Photo, PhotoSource
 
 
 def test_every_photo_has_one_row_in_the_order_of_the_paths(red_or_blue: Path, photos: Path) -> None:
@@ -60,8 +62,6 @@ def test_a_photo_or_folder_that_may_not_be_read_is_said(unprivileged: Path) -> N
 
 
 def test_photos_that_vanish_between_listing_and_reading_are_rows(red_or_blue: Path, photos: Path) -> None:
-    from batchgender.photos.source import PhotoSource
-
     listed = list(PhotoSource([str(photos)], print))
     (photos / "female" / "05.jpg").unlink()
     rows = list(load_classifier(red_or_blue).rows(listed))
@@ -72,9 +72,7 @@ def test_rows_stream_and_a_caller_may_stop_early(red_or_blue: Path, photos: Path
     taken: list[str] = []
     classifier = load_classifier(red_or_blue, workers=2)
 
-    def listing():
-        from batchgender.photos.source import PhotoSource
-
+    def listing() -> Iterator[Photo]:
         for _ in range(100):
             for photo in PhotoSource([str(photos)], print):
                 taken.append(photo.path)

@@ -271,7 +271,8 @@ def test_classify_never_imports_torch_and_is_quiet_without_a_terminal(
         "heavy = {'torch', 'torchvision', 'datasets', 'pandas', 'matplotlib'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else code)"
     )
-    line = [sys.executable, "-c", program, "classify", photos, "--model", red_or_blue, "--out", tmp_path / "r.csv"]
+    arguments = ["classify", photos, "--model", red_or_blue, "--out", tmp_path / "r.csv"]
+    line = [sys.executable, "-c", program, *map(str, arguments)]
     done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "images/s" not in done.stderr and "%|" not in done.stderr

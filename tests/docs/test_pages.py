@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pytest
 from click.testing import Result
 from drawn_faces import write_portraits
@@ -140,7 +139,7 @@ def test_the_embedding_examples_run(
     formats = ("--format", "onnx", "--format", "torchscript", "--format", "pt2")
     monkeypatch.chdir(tmp_path)
     assert cli("export", trained / "best.pt", *formats).exit_code == 0
-    cv2.imwrite("photo.jpg", cv2.imread(str(portraits / "test" / "female" / "0000.jpg")))
+    shutil.copy(portraits / "test" / "female" / "0000.jpg", "photo.jpg")
     examples = re.findall(r"```python\n(.*?)```", EMBEDDING.read_text(encoding="utf-8"), re.S)
     assert len(examples) == 2
     for example in examples:

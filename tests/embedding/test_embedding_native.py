@@ -1,7 +1,6 @@
 """The examples of exports/ in other runtimes: Node.js, libtorch, OpenVINO, torch.export and OpenCV's DNN module."""
 
 import importlib.util
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -40,8 +39,8 @@ def built(folder: str, package: str, setting: str, tmp_path_factory: pytest.Temp
     build = tmp_path_factory.mktemp(folder)
     setting = setting.format(spec.submodule_search_locations[0])
     configured = run("cmake", "-S", EXPORTS / folder, "-B", build, setting)
-    if missing := re.search(r'provided by\s+"(OpenCV|nlohmann_json)"', configured.stderr):
-        pytest.skip(f"needs the headers of {missing[1]}: libopencv-dev, nlohmann-json3-dev")
+    if "apt install libopencv-dev nlohmann-json3-dev" in configured.stderr:
+        pytest.skip("needs libopencv-dev and nlohmann-json3-dev")
     assert configured.returncode == 0, configured.stderr
     made = run("cmake", "--build", build)
     assert made.returncode == 0, made.stdout + made.stderr
@@ -104,4 +103,4 @@ def test_an_example_refuses_a_file_that_answers_wrongly(
     done = run(*line, spoiled, *sorted(fifty.iterdir()))
     assert done.returncode == 1 and not done.stdout
     [said] = done.stderr.splitlines()
-    assert "answers its own pictures wrongly" in said
+    assert "self-check failed" in said

@@ -123,7 +123,7 @@ def test_it_works_with_threads(seen: dict[str, Any]) -> None:
 
 
 def test_a_model_that_answers_its_own_pictures_wrongly_is_refused(seen: dict[str, Any]) -> None:
-    assert seen["refused"].startswith("Refused: spoiled.onnx answers its own pictures wrongly in this browser (")
+    assert seen["refused"].startswith("Refused: spoiled.onnx fails its self-check in this browser (")
     assert not seen["stillOpen"]
 
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 from conftest import one_line_error
 from drawn_faces import draw_portrait
+from numpy.typing import NDArray
 
 from batchgender.export.export_checkpoint import export_checkpoint
 from batchgender.model.metadata import ModelInfo
@@ -53,7 +54,7 @@ def expected(trained: Path, images: list[np.ndarray]) -> list[tuple[np.ndarray, 
         return [tuple(t.numpy() for t in module(torch.from_numpy(image[None]))) for image in images]
 
 
-def test_onnx_gives_pytorchs_probabilities_and_logits(exported: Path, images, expected) -> None:
+def test_onnx_gives_pytorchs_probabilities_and_logits(exported: Path, images: NDArray[np.uint8], expected: Any) -> None:
     session = ort.InferenceSession(exported / "batchgender.onnx")
     for image, (probabilities, logits) in zip(images, expected, strict=True):
         got = session.run(["probabilities", "logits"], {"image": image[None]})
@@ -62,7 +63,9 @@ def test_onnx_gives_pytorchs_probabilities_and_logits(exported: Path, images, ex
 
 
 @pytest.mark.parametrize("name", ["batchgender.pt", "batchgender.pt2"])
-def test_torch_formats_give_pytorchs_probabilities(exported: Path, images, expected, name: str) -> None:
+def test_torch_formats_give_pytorchs_probabilities(
+    exported: Path, images: NDArray[np.uint8], expected: Any, name: str
+) -> None:
     file = exported / name
     module = torch.export.load(file).module() if name.endswith("pt2") else torch.jit.load(file)
     for image, (probabilities, _) in zip(images, expected, strict=True):
@@ -118,7 +121,8 @@ def test_evaluate_gives_the_same_figures_for_checkpoint_and_exports(
         report = json.loads((tmp_path / "r.json").read_text())
         reports.append((report["accuracy"], report["confusion"], report["classes"]))
     assert len(printed) == 1 and all(report == reports[0] for report in reports)
-    assert reports[0][0] == checkpoints.load(trained / "best.pt").metrics.accuracy
+    metrics = checkpoints.load(trained / "best.pt").metrics
+    assert metrics and reports[0][0] == metrics.accuracy
 
 
 def test_classify_reports_what_evaluate_reports(cli: Cli, exported: Path, portraits: Path, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_a_layer_whose_answers_need_no_more_than_the_rank_answers_as_before(imag
     small = compress(module, responses(module, images, 8), 8)
     assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in module.parameters()) / 2
     assert (answers(small, images) - answers(module, images)).abs().max() < 1e-4
-    assert module.network[2] is wide, "the original is left as it was"
+    assert module.network.get_submodule("2") is wide, "the original is left as it was"
 
 
 def test_it_looks_at_photos_and_so_errs_less_than_the_weights_alone_would(images: list[np.ndarray]) -> None:

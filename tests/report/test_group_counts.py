@@ -33,7 +33,8 @@ BANDS = ("0-12", "13-60", "61+", "")
 
 def grouped_rows(count: int = 2000, threshold: float = 0.0) -> tuple[list[Row], GroupsTable]:
     rng = np.random.default_rng(0)
-    rows, groups = [], {}
+    rows: list[Row] = []
+    groups: dict[str, tuple[str, ...]] = {}
     for index in range(count):
         label, band = CLASSES[index % 2], BANDS[rng.integers(len(BANDS))]
         hard = 1.0 if band == "0-12" else 3.0
@@ -100,7 +101,8 @@ def test_the_equalised_odds_difference_is_fairlearns() -> None:
 
 def test_a_class_with_few_photos_in_a_group_is_left_out_of_the_equalised_odds() -> None:
     # Group a is always right, b with Female alone: of Male it has one photo less than counts.
-    rows, groups = [], {}
+    rows: list[Row] = []
+    groups: dict[str, tuple[str, ...]] = {}
     for group, label, count, right in (("a", "Female", 50, 50), ("a", "Male", 50, 50), ("b", "Female", 50, 40)):
         for index in range(count):
             path = f"{group}/{label}/{index}.jpg"
@@ -186,7 +188,7 @@ def test_classify_reports_the_groups_as_text_json_and_html(
     cli(*arguments, tmp_path / "s.csv", "--report", tmp_path / "s.html")
     seen: list[str] = []
     parser = HTMLParser()
-    parser.handle_data = seen.append  # type: ignore[method-assign]
+    parser.handle_data = seen.append  # type: ignore[method-assign, assignment]
     parser.feed((tmp_path / "s.html").read_text())
     assert line in "".join(seen)
 

@@ -86,7 +86,7 @@ def test_auroc_and_calibration_are_those_recomputed_from_the_rows() -> None:
     above = (male[:, None] > female).mean() + (male[:, None] == female).mean() / 2
     assert found["auroc"] == pytest.approx(above)
     table["right"] = table.label == table.prediction
-    bins = table.groupby(pd.cut(table.confidence, np.linspace(0, 1, 16)), observed=True)
+    bins = table.groupby(pd.cut(table.confidence, np.linspace(0, 1, 16).tolist()), observed=True)
     gaps = (bins.right.mean() - bins.confidence.mean()).abs() * bins.size() / len(table)
     assert found["ece"] == pytest.approx(gaps.sum())
     surest = table.sort_values("confidence", ascending=False).head(int(np.ceil(0.9 * len(table))))
@@ -165,7 +165,7 @@ def test_html_report_shows_the_figures_and_escapes_what_it_is_about(tmp_path: Pa
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     seen: list[str] = []
     parser = HTMLParser()
-    parser.handle_data = seen.append  # type: ignore[method-assign]
+    parser.handle_data = seen.append  # type: ignore[method-assign, assignment]
     parser.feed(page)
     assert "<script>" not in page and "<script>alert(1)</script>" in seen
     assert report_text(figures) in "".join(seen)

@@ -27,7 +27,7 @@ SMALL = replace(find_recipe("strong"), input_size=64, start_size=0, epochs=2, ba
 
 def write_numbers(file: Path, portraits: Path, numbers: Callable[[Path], object] | None = None) -> Path:
     """A CSV of the photos' paths and of a number each, by default how bright the photo is."""
-    numbers = numbers or (lambda photo: cv2.imread(str(photo)).mean())
+    numbers = numbers or (lambda photo: np.asarray(cv2.imread(str(photo))).mean())
     with open(file, "w", newline="") as stream:
         rows = ((path.relative_to(portraits), numbers(path)) for path in sorted(portraits.rglob("*.jpg")))
         csv.writer(stream).writerows([("path", "number"), *rows])

@@ -2,7 +2,9 @@
 
 import io
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
@@ -106,7 +108,7 @@ def test_batches_keep_their_order_and_shapes(portraits: Path) -> None:
     assert all((photos.labels[indices] == labels).all() for _, labels, indices in got)
 
 
-def test_one_class_or_an_empty_one_can_not_be_trained_on(tmp_path: Path, cli) -> None:
+def test_one_class_or_an_empty_one_can_not_be_trained_on(tmp_path: Path, cli: Callable[..., Any]) -> None:
     write_picture(tmp_path / "train" / "female" / "a.jpg")
     write_picture(tmp_path / "train" / "female" / "b.jpg")
     message = one_line_error(cli("train", "--data", tmp_path, "--out", tmp_path / "run"))
@@ -126,7 +128,7 @@ def test_one_class_or_an_empty_one_can_not_be_trained_on(tmp_path: Path, cli) ->
         (lambda root: (root / "a.parquet").write_text("no parquet"), "can't load these parquet files"),
     ],
 )
-def test_a_source_of_the_wrong_form_is_named(tmp_path: Path, make, message: str) -> None:
+def test_a_source_of_the_wrong_form_is_named(tmp_path: Path, make: Callable[[Path], object], message: str) -> None:
     make(tmp_path)
     with pytest.raises(UserError, match=message):
         load(tmp_path, "train")
@@ -143,7 +145,9 @@ def test_a_split_that_is_not_there_is_named(tmp_path: Path) -> None:
         load(tmp_path, "train")
 
 
-def test_without_the_hub_one_line_names_the_offline_ways(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_hub_one_line_names_the_offline_ways(
+    cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # The real loader in offline mode: what it meets without a network, at once instead of after its retries.
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)

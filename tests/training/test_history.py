@@ -14,7 +14,7 @@ def accuracy_rows(folder: Path, accuracies: list[float]) -> tuple[float, float]:
     write_history(
         [{"epoch": n, "loss": 0.7, "val_loss": 0.7, "val_accuracy": a} for n, a in enumerate(accuracies, 1)], folder
     )
-    picture = cv2.imread(str(folder / "history.png"))
+    picture = np.asarray(cv2.imread(str(folder / "history.png")))
     # The accuracy is in the right half; below the legend's line there is nothing else in its colour.
     half = picture[:, picture.shape[1] // 2 :].astype(int)
     dark = (half.max(2) < 60).sum(1) > half.shape[1] / 2

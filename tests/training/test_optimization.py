@@ -32,7 +32,10 @@ def test_the_moving_average_is_that_of_pytorch(ema: float) -> None:
 def test_batch_norm_statistics_are_averaged_and_counts_are_copied() -> None:
     network = tiny_networks.tiny()
     average = copy.deepcopy(network)
-    norm, kept = network[1], average[1]
+    norm, kept = network.get_submodule("1"), average.get_submodule("1")
+    assert isinstance(norm, torch.nn.BatchNorm2d) and isinstance(kept, torch.nn.BatchNorm2d)
+    assert norm.running_mean is not None and norm.num_batches_tracked is not None
+    assert kept.running_mean is not None and kept.num_batches_tracked is not None
     norm.running_mean.fill_(10.0)
     norm.num_batches_tracked.fill_(7)
     update_average(average, network, 0.9, 0)

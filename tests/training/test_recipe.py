@@ -1,6 +1,8 @@
 """Recipes by name and from files, and what is said of an ill-made one."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,7 +66,7 @@ def test_files_that_are_no_recipes_are_refused(tmp_path: Path) -> None:
             find_recipe(name)
 
 
-def test_the_built_in_recipes_are_named_in_the_help_of_train(cli) -> None:
+def test_the_built_in_recipes_are_named_in_the_help_of_train(cli: Callable[..., Any]) -> None:
     said = cli("train", "--help").stdout
     assert recipe_names()[0] == "seed" == Recipe().name
     assert all(f"{name}," in said for name in recipe_names())

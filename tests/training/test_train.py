@@ -119,7 +119,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_epoch_before(
 
 
 def test_a_full_disk_while_saving_keeps_the_checkpoint_before(
-    command, trained: Path, portraits: Path, tmp_path: Path
+    command: Callable[..., Any], trained: Path, portraits: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
     shutil.copytree(trained, out)

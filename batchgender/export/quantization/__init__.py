@@ -1,1 +1,4 @@
-"""ONNX files in fewer bits: int8 and float16."""
+"""ONNX files in fewer bits.
+
+For others: `int8.write_int8`, `float16.write_float16`.
+"""

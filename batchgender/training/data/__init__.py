@@ -1,1 +1,4 @@
-"""Labelled photos to train and to measure on: sources, splits, batches."""
+"""Labelled photos to train and to measure on. Needs no torch.
+
+For others: `open_source.open_source`, `splits.LabelledSource`, `labelled_photos.LabelledPhotos`, `batches.Batches`.
+"""

@@ -1,1 +1,4 @@
-"""The networks by name, and what a model file holds beside one."""
+"""The networks by name, and the module that a model file holds.
+
+For others: `registry.build`, `deployed.Deployed`.
+"""

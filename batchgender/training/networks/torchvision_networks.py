@@ -19,4 +19,4 @@ def build_torchvision_network(name: str, classes: int) -> nn.Module:
     """Make a torchvision classifier with random weights: float [B, 3, 224, 224] to logits [B, classes]."""
     from torchvision import models
 
-    return models.get_model(name, weights=None, num_classes=classes)  # type: ignore[no-any-return]
+    return models.get_model(name, weights=None, num_classes=classes)

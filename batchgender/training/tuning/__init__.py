@@ -1,1 +1,4 @@
-"""Search for a better recipe: what is varied, the study, its report."""
+"""A search for a better recipe: what is varied, the study, what it found.
+
+For others: `search.tune`.
+"""
