@@ -9,7 +9,8 @@ from batchgender.report.text import LIMIT, NOTE, report_text, summary_text
 
 def report_page(figures: Figures, about: dict[str, Any]) -> str:
     """The figures with what they are about (model, source, thresholds) as an HTML page."""
-    facts = "".join(f"<tr><th>{html.escape(str(k))}</th><td>{html.escape(str(v))}</td></tr>" for k, v in about.items())
+    rows = [(key.replace("_", " "), _in_words(value)) for key, value in about.items()]
+    facts = "".join(f"<tr><th>{html.escape(key)}</th><td>{html.escape(value)}</td></tr>" for key, value in rows)
     text, note = (report_text(figures), NOTE) if figures.labelled else (summary_text(figures), LIMIT)
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
@@ -20,3 +21,9 @@ def report_page(figures: Figures, about: dict[str, Any]) -> str:
         f"<h1>batchgender report</h1><table>{facts}</table>"
         f"<pre>{html.escape(text)}</pre><p>{html.escape(note)}</p></html>\n"
     )
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {each}" for key, each in value.items()) or "none"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

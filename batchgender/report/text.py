@@ -109,8 +109,8 @@ def groups_text(groups: GroupsFigures) -> str:
     if any(group.small for column in groups.columns.values() for group in column.groups.values()):
         tables.append(f"* fewer than {groups.smallest_group} labelled photos: left out of the comparison of groups")
     tables.append(
-        "equalised-odds difference: the largest difference of one class's recall between groups, over recalls of"
-        f" {groups.smallest_group} labelled photos or more"
+        "equalised-odds difference: the largest difference of one class's recall between two groups,\n"
+        f"over recalls of {groups.smallest_group} labelled photos or more"
     )
     return "\n\n".join(tables)
 
