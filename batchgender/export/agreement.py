@@ -93,16 +93,18 @@ class Reference:
         self._answers, self._indices, self._labels = found.outputs, found.indices, labels[found.indices]
 
     def compare(self, predict: Predict, title: str) -> Agreement:
-        """Compare a model's answers on the same photos with the original's."""
+        """Compare a model's answers on the same photos with the original's; NaN is a wrong answer, and 1 apart."""
         answers = predict_split(predict, self._batches, title, self._notify).outputs
-        apart = np.abs(answers - self._answers)
-        before, after = self._answers.argmax(1), answers.argmax(1)
+        apart = np.nan_to_num(np.abs(answers - self._answers), nan=1.0)
+        # -1, which is the last of the names below, is no label.
+        before, after = self._answers.argmax(1), np.where(np.isnan(answers).any(1), -1, answers.argmax(1))
+        names_after = [*self._classes, "no answer"]
         ordered = np.sort(self._answers, 1)
         flips = [
             Flip(
                 self._names[self._indices[i]],
                 self._classes[before[i]],
-                self._classes[after[i]],
+                names_after[after[i]],
                 float(ordered[i, -1] - ordered[i, -2]),
             )
             for i in np.flatnonzero(before != after)

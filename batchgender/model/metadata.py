@@ -51,11 +51,14 @@ class SplitFigures:
                 for name, each in data["classes"].items()
             }
             shares = [data["accuracy"], *(each.recall for each in classes.values())]
-            if not all(value is None or isinstance(value, float | int) for value in shares):
+            counts = [data["labelled"], *(each.support for each in classes.values())]
+            if not all(value is None or (_is_number(value) and 0 <= value <= 1) for value in shares):
+                return None
+            if not all(isinstance(value, int) and value >= 0 for value in counts):
                 return None
             rest = {key: data[key] for key in cls.__dataclass_fields__ if key != "classes"}
             return cls(**rest, classes=classes)
-        except (KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, AttributeError, OverflowError):
             return None
 
 
@@ -179,7 +182,12 @@ def read_archive_metadata(file: str) -> ModelInfo | None:
 
 
 def _numbers(values: Any, count: int) -> bool:
-    return isinstance(values, list) and len(values) == count and all(math.isfinite(value) for value in values)
+    return isinstance(values, list) and len(values) == count and all(map(_is_number, values))
+
+
+def _is_number(value: Any) -> bool:
+    # JSON's true and false are whole numbers to Python.
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _text(value: Any, _: Mapping[str, Any]) -> bool:
@@ -196,7 +204,8 @@ def _classes(value: Any, _: Mapping[str, Any]) -> bool:
 
 
 def _thresholds(value: Any, given: Mapping[str, Any]) -> bool:
-    return set(value) <= set(given["classes"]) and _numbers(list(value.values()), len(value))
+    known = isinstance(value, dict) and set(value) <= set(given["classes"])
+    return known and _numbers(list(value.values()), len(value))
 
 
 _Sound = Callable[[Any, Mapping[str, Any]], bool]
@@ -205,7 +214,7 @@ _REQUIRED = ("classes", "input_size", "mean", "std")
 _FIELDS: dict[str, tuple[_Sound, str]] = {
     "classes": (_classes, "a list of two or more different names"),
     "input_size": (
-        lambda value, _: isinstance(value, int) and 0 < value <= _LARGEST_INPUT,
+        lambda value, _: isinstance(value, int) and _is_number(value) and 0 < value <= _LARGEST_INPUT,
         f"a whole number from 1 to {_LARGEST_INPUT:,}",
     ),
     "mean": (lambda value, _: _numbers(value, 3), "three numbers"),

@@ -54,6 +54,8 @@ def test_files_keep_the_names_of_the_first_version() -> None:
         ("temperature", float("nan"), "a number above 0"),
         ("bias", [0.1], "a number for each class"),
         ("thresholds", {"Cat": 0.5}, "a number for each class"),
+        ("thresholds", ["Female"], "a number for each class"),
+        ("input_size", True, "a whole number"),
         ("golden", "x", "a list of pictures"),
         ("golden_tolerance", 2, "a number from 0 to 1"),
         ("recipe", [], "a table"),
@@ -75,5 +77,7 @@ def test_a_field_that_is_missing_is_named() -> None:
 
 
 def test_figures_that_are_none_are_left_out() -> None:
-    for metrics in ({}, {"accuracy": "x"}, {"classes": 5}):
+    stored = INFO.as_dict()["metrics"]
+    wrong = ({"labelled": "many"}, {"labelled": None}, {"accuracy": 10**400}, {"accuracy": float("nan")})
+    for metrics in ({}, {"accuracy": "x"}, {"classes": 5}, *(stored | each for each in wrong)):
         assert ModelInfo.from_json(changed(metrics=metrics), "m.onnx").metrics is None
