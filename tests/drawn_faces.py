@@ -5,9 +5,9 @@ how often they have long hair, a beard, or strong brows, and overlap in all of t
 that the pipeline works, and nothing about people.
 """
 
-import sys
 from pathlib import Path
 
+import click
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -137,9 +137,16 @@ def _photographed(image: Canvas, rng: np.random.Generator) -> Canvas:
     return lit.clip(0, 255).astype(np.uint8)
 
 
-if __name__ == "__main__":
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def main(folder: Path) -> None:
+    """Draw 1,200 portraits into FOLDER/{train,test}/{female,male}."""
     try:
-        write_portraits(Path(sys.argv[1]))
-    except (IndexError, UserError) as problem:
-        sys.exit(str(problem) if isinstance(problem, UserError) else "usage: python -m drawn_faces FOLDER")
-    print(f"{sum(COUNTS.values()) * len(CLASSES):,} drawn portraits, a stand-in for real photos: {sys.argv[1]}")
+        write_portraits(folder)
+    except UserError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{sum(COUNTS.values()) * len(CLASSES):,} drawn portraits, a stand-in for real photos: {folder}")
+
+
+if __name__ == "__main__":
+    main()
