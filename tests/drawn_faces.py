@@ -1,6 +1,6 @@
 """Drawn portraits for the demo: a labelled stand-in for real photos, the same for the same seed.
 
-`python -m drawn_faces FOLDER` writes FOLDER/{train,test}/{female,male}/*.jpg. The two classes differ in
+`python tests/drawn_faces.py FOLDER` writes FOLDER/{train,test}/{female,male}/*.jpg. The two classes differ in
 how often they have long hair, a beard, or strong brows, and overlap in all of them: figures on these drawings say
 that the pipeline works, and nothing about people.
 """
