@@ -215,14 +215,21 @@ def cli() -> Callable[..., Result]:
 
 
 @pytest.fixture
-def command() -> Callable[..., subprocess.Popen[str]]:
+def command() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start a command line in a process of its own."""
+    started = []
 
     def start(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
         line = [sys.executable, "-c", "from batchgender.cli import main; main()", *map(str, arguments)]
-        return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+        started.append(subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options))
+        return started[-1]
 
-    return start
+    yield start
+    for process in started:
+        process.wait()
+        for pipe in (process.stdout, process.stderr):
+            if pipe:
+                pipe.close()
 
 
 def one_line_error(result: Result) -> str:

@@ -76,7 +76,7 @@ def test_the_quick_start_and_all_that_needs_no_torch_runs(run: Run, portraits: P
         ("train", ["evaluate", "best.pt", "--data", "faces"]),
         ("train", ["inspect", "best.pt"]),
         ("train", ["evaluate", "packaged", "--data", "photos.parquet"]),
-        ("tune", ["tune", "--data", "faces"]),
+        ("train", ["tune", "--data", "faces"]),
         ("openvino", ["classify", "faces", "--provider", "openvino", "--out", "x.csv"]),
     ],
 )

@@ -70,6 +70,7 @@ def test_memory_does_not_grow_with_the_number_of_photos(red_or_blue: Path, tmp_p
         line = [sys.executable, "-m", "batchgender", "classify", str(linked(tmp_path / str(count), count))]
         process = subprocess.Popen([*line, "--model", str(red_or_blue), "--out", str(out)], stderr=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
         assert status == 0 and len(pd.read_csv(out)) == count
         return usage.ru_maxrss
 

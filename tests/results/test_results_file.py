@@ -1,6 +1,7 @@
 import csv
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -133,11 +134,11 @@ def test_resuming_under_another_model_or_with_other_photos_is_refused(tmp_path: 
     first.close()
     with pytest.raises(UserError, match="was begun with another model"):
         begun(out, {"model": "2"}, resume=True)
-    with pytest.raises(UserError, match="the photos have changed"):
-        list(begun(out, resume=True).done(iter(["plain.jpg", "new.jpg", "new2.jpg"])))
+    with closing(begun(out, resume=True)) as other, pytest.raises(UserError, match="the photos have changed"):
+        list(other.done(iter(["plain.jpg", "new.jpg", "new2.jpg"])))
     # Refused, not spoilt: with the photos as they were it goes on.
-    again = list(begun(out, resume=True).done(iter([row.path for row in rows()])))
-    assert again == rows()[:3]
+    with closing(begun(out, resume=True)) as again:
+        assert list(again.done(iter([row.path for row in rows()]))) == rows()[:3]
 
 
 @pytest.mark.parametrize(

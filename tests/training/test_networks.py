@@ -27,6 +27,7 @@ def test_preprocessing_inside_is_that_of_torchvision() -> None:
         [v2.ToDtype(torch.float32, scale=True), v2.Resize((224, 224), antialias=True), v2.Normalize(mean, std)]
     )
     image = torch.randint(0, 256, (1, 300, 180, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
     network = AlexNet().eval()
     with torch.inference_mode():
         expected = network(transform(image.permute(0, 3, 1, 2)))
