@@ -51,6 +51,8 @@ def text_table(rows: Sequence[Sequence[str]], align: str = "") -> list[str]:
 
 def check_writable(file: str | os.PathLike[str], option: str) -> None:
     """Raise UserError, naming `option`, where a file of this name can't be made; folders that are missing can be."""
+    if Path(file).is_dir():
+        raise UserError(f"{str(file)!r}: is a folder; give {option} the name of a file")
     folder = next(each for each in Path(file).absolute().parents if each.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK, effective_ids=_EFFECTIVE_IDS):
         raise UserError(f"{folder}: can't write in this folder; choose another {option}")

@@ -2,7 +2,7 @@
 
 import click
 
-from batchgender.cli.options import quiet_option, write_json
+from batchgender.cli.options import check_json, quiet_option, write_json
 from batchgender.io import Notify
 
 
@@ -16,7 +16,7 @@ from batchgender.io import Notify
     help="May be given several times; `packaged` is one.  [default: classify's]",
 )
 @click.option("--workers", type=click.IntRange(1), help="Cores to use.  [default: all]")
-@click.option("--json", "json_file", metavar="FILE", help="Write the figures, too.")
+@click.option("--json", "json_file", metavar="FILE", callback=check_json, help="Write the figures, too.")
 @quiet_option
 def bench(
     photos: tuple[str, ...], models: tuple[str, ...], workers: int | None, json_file: str | None, notify: Notify

@@ -2,7 +2,7 @@
 
 import click
 
-from batchgender.cli.options import quiet_option, write_json
+from batchgender.cli.options import check_json, quiet_option, write_json
 from batchgender.errors import UserError
 from batchgender.io import Notify
 
@@ -10,7 +10,7 @@ from batchgender.io import Notify
 @click.command(short_help="Compare two results files of the same photos.")
 @click.argument("first")
 @click.argument("second")
-@click.option("--json", "json_file", metavar="FILE", help="Write the figures, too.")
+@click.option("--json", "json_file", metavar="FILE", callback=check_json, help="Write the figures, too.")
 @click.option("--max-flips", type=click.IntRange(0), help="Exit with 1 where more predictions changed.")
 @quiet_option
 def compare(first: str, second: str, json_file: str | None, max_flips: int | None, notify: Notify) -> None:

@@ -1,18 +1,18 @@
-"""`batchgender inspect`: what a model file is and states of itself."""
+"""`batchgender inspect`: a model file's format, graph and metadata."""
 
 import json
 
 import click
 
 
-@click.command(short_help="Print what a model file is, and check it.")
+@click.command(short_help="Print what a model file holds, and check it.")
 @click.argument("model")
 @click.option("--json", "as_json", is_flag=True, help="Print all that is known, as JSON.")
 def inspect(model: str, as_json: bool) -> None:
-    """Print what a model file is and states of itself, and whether classify takes it.
+    """Print a model file's format, graph and metadata, and whether classify takes it.
 
-    MODEL is a file, or `packaged`. An ONNX file of ours runs its self-check, the pictures in it: exit 1 where its
-    answers are not those that it states.
+    MODEL is a file, or `packaged`. An ONNX file of batchgender runs its self-check: exit 1 where its answers to the
+    pictures in it are not those stored with them.
 
     \b
     Examples:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from batchgender.errors import UserError, os_reason
-from batchgender.io import Notify, silent, written_whole
+from batchgender.io import Notify, check_writable, silent, written_whole
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -56,20 +56,17 @@ def traceback_option() -> click.Option:
     )
 
 
-class Numbers(click.ParamType):  # type: ignore[type-arg]
-    """Three numbers, one a colour channel: 0.485,0.456,0.406."""
-
-    name = "R,G,B"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
-        """Read the numbers."""
-        try:
-            numbers = tuple(float(part) for part in value.split(","))
-        except ValueError:
-            numbers = ()
-        if len(numbers) != 3:
-            self.fail(f"{value!r}: give three numbers, separated by commas", param, ctx)
-        return numbers
+def three_numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+    """Read three numbers, one a colour channel: 0.485,0.456,0.406."""
+    if value is None:
+        return None
+    try:
+        numbers = tuple(float(part) for part in value.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != 3:
+        raise click.BadParameter(f"{value!r}: give three numbers, separated by commas", ctx, param)
+    return numbers
 
 
 def split_names(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
@@ -93,8 +90,18 @@ def foreign_options(command: Command) -> Command:
     """What an ONNX file that is not from batchgender does not state itself."""
     options = (
         click.option("--classes", metavar="A,B", callback=split_names, help="Class names of a foreign model."),
-        click.option("--mean", type=Numbers(), help="Mean that a foreign model subtracts, for pixels in 0..1."),
-        click.option("--std", type=Numbers(), help="Standard deviation that it divides by, for pixels in 0..1."),
+        click.option(
+            "--mean",
+            metavar="R,G,B",
+            callback=three_numbers,
+            help="Mean that a foreign model subtracts, for pixels in 0..1.",
+        ),
+        click.option(
+            "--std",
+            metavar="R,G,B",
+            callback=three_numbers,
+            help="Standard deviation that it divides by, for pixels in 0..1.",
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -142,6 +149,13 @@ def notify_thresholds(stored: dict[str, float], given: float | None, notify: Not
         from batchgender.model.thresholds import described
 
         notify(f"thresholds: {described(stored)}, stored in the model (--threshold 0: none)")
+
+
+def check_json(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse a file for --json that can't be written, before any work is done."""
+    if value is not None:
+        check_writable(value, "--json")
+    return value
 
 
 def write_json(file: str, data: dict[str, Any], notify: Notify) -> None:

@@ -1,4 +1,4 @@
-"""What kind of file a model is in: decided here alone, by its ending and its content."""
+"""What kind of file a model is in, by its ending and its content. No other module decides it."""
 
 from enum import Enum
 
@@ -17,16 +17,19 @@ class FileKind(Enum):
     CHECKPOINT = "checkpoint"
 
 
-_BY_ENDING = {".onnx": FileKind.ONNX, ".xml": FileKind.OPENVINO, ".mlmodel": FileKind.COREML}
-_ARCHIVES = {".pt2": FileKind.TORCH_EXPORT, ".tflite": FileKind.LITERT}
+_BY_ENDING = {
+    ".onnx": FileKind.ONNX,
+    ".pt2": FileKind.TORCH_EXPORT,
+    ".xml": FileKind.OPENVINO,
+    ".mlmodel": FileKind.COREML,
+    ".tflite": FileKind.LITERT,
+}
 
 
 def kind_of_file(file: str) -> FileKind:
-    """Tell the kind of a file, which need not be sound; a checkpoint is what is none of the others."""
+    """Tell the kind of a file, which need not be sound nor there; a checkpoint is what is none of the others."""
     ending = file[file.rfind(".") :] if "." in file else ""
     if ending in _BY_ENDING:
         return _BY_ENDING[ending]
-    # A checkpoint and a TorchScript file both end in .pt: what was exported carries its metadata.
-    if read_archive_metadata(file):
-        return _ARCHIVES.get(ending, FileKind.TORCHSCRIPT)
-    return FileKind.CHECKPOINT
+    # A checkpoint and a TorchScript file both end in .pt: only what was exported carries its metadata.
+    return FileKind.TORCHSCRIPT if read_archive_metadata(file) else FileKind.CHECKPOINT

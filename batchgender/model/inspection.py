@@ -1,4 +1,4 @@
-"""What a model file is and states of itself, as plain data and as text."""
+"""A model file's format, graph and metadata, as plain data and as text."""
 
 import os
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from batchgender.errors import UserError
 from batchgender.io import one_line, percent, text_table
 from batchgender.model.file_kind import FileKind, kind_of_file
-from batchgender.model.metadata import METADATA_KEY, ModelInfo, read_archive_metadata
+from batchgender.model.metadata import METADATA_KEY, ModelInfo, metadata_of_archive
 from batchgender.model.onnx_summary import onnx_summary
 from batchgender.model.open_model import Model, named_model, open_model, session_metadata
 from batchgender.model.self_check import run_self_check
@@ -35,10 +35,8 @@ def inspect_model_file(name: str) -> dict[str, Any] | None:
         return found | _inspect_onnx(file)
     if kind in (FileKind.OPENVINO, FileKind.COREML):
         raise UserError(f"{file}: {kind.value} files are for their own tools; inspect the ONNX file")
-    info = read_archive_metadata(file)
-    assert info
     return found | {
-        METADATA_KEY: info.as_dict(),
+        METADATA_KEY: metadata_of_archive(file).as_dict(),
         "classify": f"no: {kind.value}; it takes ONNX, export --format onnx",
     }
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -56,8 +57,10 @@ class SplitFigures:
                 return None
             if not all(isinstance(value, int) and value >= 0 for value in counts):
                 return None
-            rest = {key: data[key] for key in cls.__dataclass_fields__ if key != "classes"}
-            return cls(**rest, classes=classes)
+            # Files of other versions may lack the last two.
+            return cls(
+                data["accuracy"], data["labelled"], data["unreadable"], classes, data.get("auroc"), data.get("ece")
+            )
         except (KeyError, TypeError, AttributeError, OverflowError):
             return None
 
@@ -74,10 +77,9 @@ class CalibrationFit:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "CalibrationFit | None":
         """Read plain data; None where it does not hold a fit."""
-        try:
-            return cls(**{key: data[key] for key in cls.__dataclass_fields__})
-        except (KeyError, TypeError):
-            return None
+        known = {key: data[key] for key in cls.__dataclass_fields__ if _is_number(data.get(key))}
+        known |= {key: None for key in ("ece_before", "ece_after") if key not in known}
+        return cls(**known) if known.keys() >= {"photos", "temperature"} else None
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Compression:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Compression | None":
         """Read plain data; None where it holds nothing of this."""
-        known = {key: data[key] for key in cls.__dataclass_fields__ if key in data}
+        known = {key: value for key, value in data.items() if key in cls.__dataclass_fields__ and _is_plain(value)}
         return cls(**known) if known else None
 
 
@@ -181,6 +183,15 @@ def read_archive_metadata(file: str) -> ModelInfo | None:
         return None
 
 
+def metadata_of_archive(file: str) -> ModelInfo:
+    """The metadata of a TorchScript, torch.export or LiteRT file; raises UserError where it has none."""
+    if info := read_archive_metadata(file):
+        return info
+    if not os.path.exists(file):
+        raise UserError(f"{file}: no such model file; make one with `batchgender export`")
+    raise UserError(f"{file}: damaged, or not from batchgender: it holds no {EXTRA_FILE}; export the model again")
+
+
 def _numbers(values: Any, count: int) -> bool:
     return isinstance(values, list) and len(values) == count and all(map(_is_number, values))
 
@@ -188,6 +199,10 @@ def _numbers(values: Any, count: int) -> bool:
 def _is_number(value: Any) -> bool:
     # JSON's true and false are whole numbers to Python.
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str) or _is_number(value)
 
 
 def _text(value: Any, _: Mapping[str, Any]) -> bool:
@@ -224,6 +239,7 @@ _FIELDS: dict[str, tuple[_Sound, str]] = {
     "thresholds": (_thresholds, "a number for each class that it names"),
     "self_check": (lambda value, _: isinstance(value, list), "a list of pictures"),
     "self_check_tolerance": (lambda value, _: _numbers([value], 1) and 0 <= value <= 1, "a number from 0 to 1"),
+    "flip": (lambda value, _: isinstance(value, bool), "true or false"),
     **dict.fromkeys(("calibration", "recipe", "metrics", "compression"), (_table, "a table")),
     **dict.fromkeys(("architecture", "dataset", "precision", "created", "package_version", "license"), (_text, "text")),
 }

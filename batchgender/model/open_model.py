@@ -125,6 +125,10 @@ def open_model(
     sides = shape[2:] if shape[1] == 3 else shape[1:3]
     size = next((side for side in sides if isinstance(side, int)), 224)
     names = [canonical_name(name) for name in classes]
+    if len(names) != len(set(names)):
+        raise UserError(f"--classes {','.join(classes)}: two of them are the same class ({', '.join(names)})")
+    if not np.isfinite([*mean, *std]).all() or min(std) <= 0:
+        raise UserError("--mean and --std are numbers over pixels in 0..1, --std above 0: 0.5,0.5,0.5")
     return Model(name, session, digest, ModelInfo(names, size, list(mean), list(std)), foreign=True)
 
 

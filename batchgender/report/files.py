@@ -2,7 +2,6 @@
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 from batchgender.errors import UserError, os_reason
@@ -18,8 +17,6 @@ def check_report(file: str, overwrite: bool = True) -> None:
     """Raise UserError where a report of this name can't be written, or may not be."""
     if not file.endswith(_ENDINGS):
         raise UserError(f"{file}: unknown report format; end the name in {' or '.join(_ENDINGS)}")
-    if Path(file).is_dir():
-        raise UserError(f"{file}: is a folder; give the name of a file")
     if os.path.lexists(file) and not overwrite:
         raise UserError(f"{file}: exists already; replace it with --overwrite or choose another --report")
     check_writable(file, "--report")

@@ -26,14 +26,12 @@ class ResultsFile:
 
     def __init__(self, out: str, resume: bool = False, overwrite: bool = False) -> None:
         self.out = Path(out)
+        check_writable(self.out, "--out")
         self.part = self.out.with_name(self.out.name + ".part")
         self.sidecar = self.out.with_name(self.out.name + ".part.json")
         self.may_replace = resume or overwrite
         if self.out.suffix not in FORMATS:
             raise UserError(f"{out}: unknown format; end the name in {', '.join(FORMATS)}")
-        if self.out.is_dir():
-            raise UserError(f"{out}: is a folder; give the name of a file")
-        check_writable(self.out, "--out")
         if self.part.exists() and not self.may_replace:
             raise UserError(f"{self.part}: an unfinished run; go on with --resume or start again with --overwrite")
         if self.out.exists() and not self.may_replace:

@@ -1,9 +1,11 @@
 """Rows: what is known of one photo, and the columns of a results file."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from batchgender.errors import UserError
 from batchgender.model.thresholds import decide
 
 
@@ -26,9 +28,14 @@ class Row:
 def make_row(
     path: str, probabilities: Iterable[float], classes: Sequence[str], label: str, thresholds: Mapping[str, float]
 ) -> Row:
-    """Make the row of a readable photo; `thresholds` by class decide its prediction (see `thresholds.decide`)."""
+    """Make the row of a readable photo; `thresholds` by class decide its prediction (see `thresholds.decide`).
+
+    Raises UserError where a probability is no number.
+    """
     # Rounded here, so that whoever reads the file computes the same figures as the report.
     rounded = tuple(round(float(p), 6) for p in probabilities)
+    if not all(map(math.isfinite, rounded)):
+        raise UserError(f"{path}: the model's answer to it is no number; the model is damaged, or unsound")
     return Row(path, decide(rounded, classes, thresholds), rounded, label)
 
 

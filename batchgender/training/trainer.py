@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from batchgender.errors import UserError
 from batchgender.io import Notify
+from batchgender.model.file_kind import FileKind, kind_of_file
 from batchgender.progress import Progress
 from batchgender.training.augmentation import augment
 from batchgender.training.auxiliary_task import AuxiliaryTask, logits_and_features
@@ -78,7 +79,7 @@ class Trainer:
             license = load_weights(network, recipe.architecture, recipe.weights, notify, pixels)
         _check_sizes(network, recipe)
         self.network = network.to(memory_format=torch.channels_last).to(device)
-        if recipe.weights.endswith(".onnx") and not start:
+        if not start and kind_of_file(recipe.weights) is FileKind.ONNX:
             restore_batch_norm(self.network, self._first_pixels())
         self.average = copy.deepcopy(self.network).requires_grad_(False) if recipe.ema else None
         self.class_weights = torch.from_numpy(class_weights(photos)).to(device) if recipe.balance else None

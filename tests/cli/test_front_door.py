@@ -178,3 +178,12 @@ def test_the_library_takes_lists_and_arrays_and_shows_what_it_has(red_or_blue: P
         list(classifier.classify(np.zeros((4, 4), np.uint8)))
     with pytest.raises(UserError, match="give either"):
         classifier.classify(arrays[0], plain)
+
+
+@pytest.mark.parametrize("line", [("bench",), ("compare", "before.csv", "after.csv")])
+def test_a_json_file_that_cant_be_written_is_refused_before_the_work(
+    cli: Cli, tmp_path: Path, line: tuple[str, ...]
+) -> None:
+    # Neither has what it would need: it is not looked for.
+    message = one_line_error(cli(*line, "--json", tmp_path))
+    assert "is a folder; give --json the name of a file" in message

@@ -12,6 +12,7 @@ import torch
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from torchvision import models
 
+from batchgender import UserError, load_classifier
 from batchgender.photos.decode import decode
 from batchgender.photos.resize import resize
 
@@ -89,3 +90,37 @@ def test_external_weights_that_are_gone_are_said_in_a_line(cli: Cli, files: dict
     line = ("classify", write_picture(tmp_path / "a.jpg"), "--model", alone, "--out", tmp_path / "r.csv", *own)
     message = one_line_error(cli(*line))
     assert f"{alone}: its weights are in another file, which is not beside it" in message
+
+
+@pytest.mark.parametrize(
+    ("classes", "mean", "std", "words"),
+    [
+        (["female", "male"], MEAN, (0, 0, 0), "--std above 0"),
+        (["female", "male"], MEAN, (0.5, -0.5, 0.5), "--std above 0"),
+        (["female", "male"], (float("nan"), 0, 0), STD, "--mean and --std are numbers"),
+        (["female", "male"], MEAN, (0.5, float("inf"), 0.5), "--mean and --std are numbers"),
+        (["female", "woman"], MEAN, STD, "two of them are the same class (Female, Female)"),
+    ],
+)
+def test_what_is_told_of_a_foreign_model_is_checked(
+    files: dict[str, Path], classes: list[str], mean: tuple[float, ...], std: tuple[float, ...], words: str
+) -> None:
+    with pytest.raises(UserError) as refused:
+        load_classifier(files["plain"], classes, mean, std)
+    assert words in str(refused.value)
+
+
+def test_a_model_whose_answers_are_no_numbers_ends_the_run_in_a_line(
+    cli: Cli, files: dict[str, Path], tmp_path: Path
+) -> None:
+    from conftest import one_line_error, write_picture
+
+    model = onnx.load(files["plain"])
+    for tensor in model.graph.initializer:
+        if tensor.name == "fc.bias":
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.full(2, np.nan, np.float32), tensor.name))
+    onnx.save_model(model, tmp_path / "nan.onnx")
+    write_picture(tmp_path / "female" / "a.jpg")
+    own = ("--classes", "female,male", "--mean", "0,0,0", "--std", "1,1,1")
+    line = ("classify", tmp_path / "female", "--model", tmp_path / "nan.onnx", "--out", tmp_path / "r.csv", *own)
+    assert "a.jpg: the model's answer to it is no number" in one_line_error(cli(*line))

@@ -60,6 +60,7 @@ def test_files_keep_the_names_of_the_first_version() -> None:
         ("golden_tolerance", 2, "a number from 0 to 1"),
         ("recipe", [], "a table"),
         ("license", 7, "text"),
+        ("flip", "yes", "true or false"),
     ],
 )
 def test_a_field_that_is_wrong_is_named_with_what_it_wants(field: str, value: Any, wants: str) -> None:
@@ -81,3 +82,15 @@ def test_figures_that_are_none_are_left_out() -> None:
     wrong = ({"labelled": "many"}, {"labelled": None}, {"accuracy": 10**400}, {"accuracy": float("nan")})
     for metrics in ({}, {"accuracy": "x"}, {"classes": 5}, *(stored | each for each in wrong)):
         assert ModelInfo.from_json(changed(metrics=metrics), "m.onnx").metrics is None
+
+
+def test_figures_of_a_version_that_had_fewer_are_read() -> None:
+    stored = INFO.as_dict()["metrics"]
+    del stored["auroc"], stored["ece"]
+    metrics = ModelInfo.from_json(changed(metrics=stored), "m.onnx").metrics
+    assert metrics and metrics.accuracy == 0.9 and metrics.auroc is None
+
+
+def test_a_fit_or_a_compression_that_is_no_number_is_left_out() -> None:
+    info = ModelInfo.from_json(changed(calibration={"photos": "x"}, compression={"rank": [16], "flips": 2}), "m.onnx")
+    assert info.calibration is None and info.compression == Compression(flips=2)

@@ -147,6 +147,8 @@ def test_resuming_under_another_model_or_with_other_photos_is_refused(tmp_path: 
         ("file/r.csv", "file: can't write in this folder"),
         ("r.txt", "unknown format; end the name in .csv, .jsonl, .parquet"),
         ("folder.csv", "is a folder"),
+        (".", "is a folder"),
+        ("", "is a folder"),
     ],
 )
 def test_an_output_that_can_not_be_made_is_refused_at_once(tmp_path: Path, out: str, message: str) -> None:

@@ -8,7 +8,7 @@ from batchgender.errors import UserError
 from batchgender.export.formats.registry import LoadedModel
 from batchgender.export.formats.tracing import exported_program
 from batchgender.io import first_line
-from batchgender.model.metadata import EXTRA_FILE, ModelInfo, read_archive_metadata
+from batchgender.model.metadata import EXTRA_FILE, ModelInfo, metadata_of_archive
 from batchgender.training.networks.deployed import Deployed, probabilities_of
 
 
@@ -19,8 +19,7 @@ def write(module: Deployed, info: ModelInfo, path: Path) -> None:
 
 def read(file: str) -> LoadedModel:
     """Open a torch.export file of ours."""
-    info = read_archive_metadata(file)
-    assert info
+    info = metadata_of_archive(file)
     try:
         module = torch.export.load(file).module()
     except Exception as error:  # Damaged archives raise whatever the loader meets.

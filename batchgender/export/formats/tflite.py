@@ -16,7 +16,7 @@ from batchgender.export.formats.quiet import quiet
 from batchgender.export.formats.registry import LoadedModel
 from batchgender.extras import require_extra
 from batchgender.io import first_line
-from batchgender.model.metadata import EXTRA_FILE, ModelInfo, read_archive_metadata
+from batchgender.model.metadata import EXTRA_FILE, ModelInfo, metadata_of_archive
 from batchgender.photos.resize import resize
 from batchgender.training.networks.deployed import Deployed
 
@@ -41,8 +41,7 @@ def read(file: str) -> LoadedModel:
     require_extra("tflite", f"{file}: a LiteRT file")
     from ai_edge_litert.interpreter import Interpreter
 
-    info = read_archive_metadata(file)
-    assert info
+    info = metadata_of_archive(file)
     size = info.input_size
     try:
         interpreter = Interpreter(file)

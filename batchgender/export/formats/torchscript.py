@@ -9,7 +9,7 @@ from batchgender.errors import UserError
 from batchgender.export.formats.registry import LoadedModel
 from batchgender.export.formats.tracing import example_photos
 from batchgender.io import first_line
-from batchgender.model.metadata import EXTRA_FILE, ModelInfo, read_archive_metadata
+from batchgender.model.metadata import EXTRA_FILE, ModelInfo, metadata_of_archive
 from batchgender.training.networks.deployed import Deployed, probabilities_of
 
 
@@ -21,8 +21,7 @@ def write(module: Deployed, info: ModelInfo, path: Path) -> None:
 
 def read(file: str) -> LoadedModel:
     """Open a TorchScript file of ours."""
-    info = read_archive_metadata(file)
-    assert info
+    info = metadata_of_archive(file)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # The deprecation is in docs.

@@ -5,11 +5,8 @@ quantization.html): activations signed, one scale a tensor, found on real photos
 The resized bytes are the first layer's input as they are (see `uint8_input`).
 """
 
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +18,7 @@ from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, 
 
 from batchgender.export.agreement import Agreement, Reference
 from batchgender.export.formats import onnx as onnx_format
+from batchgender.export.formats.quiet import quiet
 from batchgender.export.quantization.compression import merged
 from batchgender.export.quantization.layers import nodes_outside_layers
 from batchgender.export.quantization.uint8_input import feed_bytes, fold_normalization
@@ -120,7 +118,8 @@ def _choose(candidates: Sequence[_Candidate], notify: Notify) -> _Candidate:
 def _quantize(float32: Path, int8: Path, method: str, images: NDArray[np.uint8], bytes_first: bool) -> None:
     graph = onnx.load(float32).graph
     calibration, options = _METHODS[method]
-    with _quiet_calibration():
+    # Calibration prints, and warns of what is done on purpose.
+    with quiet():
         quantize_static(
             float32,
             int8,
@@ -157,14 +156,3 @@ class _CalibrationPhotos:
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         return next(self.left, None)
-
-
-@contextmanager
-def _quiet_calibration() -> Iterator[None]:
-    """onnxruntime's calibration prints to stdout, and warns of what is done on purpose."""
-    logging.disable(logging.WARNING)
-    try:
-        with redirect_stdout(StringIO()):
-            yield
-    finally:
-        logging.disable(logging.NOTSET)
