@@ -154,7 +154,8 @@ def _answers(address: str) -> bool:
     try:
         urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=_SECONDS).close()
     except urllib.error.HTTPError as error:
-        return error.code < 500
+        with error:
+            return error.code < 500
     except (OSError, ValueError):
         return False
     return True

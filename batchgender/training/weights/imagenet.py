@@ -7,7 +7,7 @@ from contextlib import redirect_stdout
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 
 import torch
 
@@ -37,6 +37,8 @@ def download_imagenet_weights(architecture: str) -> tuple[str, Any]:
             )
         return str(cached), data
     except _UNREACHABLE as error:
+        if isinstance(error, HTTPError):
+            error.close()  # It is the server's answer, and holds its connection.
         cause = getattr(error, "reason", error)
         reason = os_reason(cause) if isinstance(cause, OSError) else str(error)
         raise UserError(f"can't download the ImageNet weights of {architecture} ({reason}); {elsewhere}") from error
