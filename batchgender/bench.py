@@ -27,8 +27,9 @@ from batchgender.classify.pipeline import BATCH, Classifier, load_classifier
 from batchgender.errors import UnreadablePhoto, UserError
 from batchgender.io import Notify, text_table
 from batchgender.model.session import installed
-from batchgender.photos.decode import read_bytes, to_size
+from batchgender.photos.decode import to_size
 from batchgender.photos.generated import generated_pictures
+from batchgender.photos.reading import read_bytes
 from batchgender.photos.source import Photo, PhotoSource
 from batchgender.results.sinks import CsvStream
 from batchgender.version import __version__

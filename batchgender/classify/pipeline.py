@@ -19,8 +19,10 @@ from batchgender.model.open_model import Model, open_model
 from batchgender.model.self_check import run_self_check
 from batchgender.model.session import AUTO, CPU, check_provider
 from batchgender.model.thresholds import in_force
-from batchgender.photos.decode import read_bytes, to_size
+from batchgender.photos.decode import to_size
 from batchgender.photos.labels import label_of
+from batchgender.photos.memory import MemoryLimit
+from batchgender.photos.reading import read_regular, regular_size
 from batchgender.photos.resize import resize
 from batchgender.photos.source import Photo, PhotoSource
 from batchgender.results.rows import Row, make_row
@@ -31,7 +33,8 @@ BATCH = 32
 _READERS = 4
 # A thread infers what it has read once it holds this much, so that memory does not grow with the photos' sizes.
 _BYTES_HELD = 8_000_000
-
+# Bytes of larger files that all threads together read ahead.
+_READING = MemoryLimit(2**28, unasked=0)
 
 # Below this many photos "auto" tries no provider but the CPU: to set another up takes longer than they do.
 FEW = 2000
@@ -181,7 +184,10 @@ class Classifier:
 
 
 def _read(photos: Sequence[Photo]) -> Iterator[_Batch]:
-    """Yield the photos with their bytes, in several batches where they are large."""
+    """Yield the photos with their bytes, in several batches where they are large.
+
+    A file larger than a batch may hold is a batch of its own, and is read when the others that are as large leave room.
+    """
     batch: _Batch = []
     held = 0
     for photo in photos:
@@ -189,7 +195,15 @@ def _read(photos: Sequence[Photo]) -> Iterator[_Batch]:
             batch.append((photo, photo.pixels))
             continue
         try:
-            data = read_bytes(photo.file)
+            size = regular_size(photo.file)
+            if size > _BYTES_HELD:
+                if batch:
+                    yield batch
+                    batch, held = [], 0
+                with _READING.taken(size):
+                    yield [(photo, read_regular(photo.file, size))]
+                continue
+            data = read_regular(photo.file, size)
             held += len(data)
             batch.append((photo, data))
         except UnreadablePhoto as error:

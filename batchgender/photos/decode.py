@@ -1,42 +1,39 @@
-"""Bytes to pixels: RGB uint8 arrays, upright, within limits."""
+"""Bytes to pixels: RGB uint8 arrays, upright, on white, within limits of pixels and of memory."""
 
-import os
-import stat
-import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-# OpenCV reads its limit once, when it is loaded, so it must stand before the import.
-PIXEL_LIMIT = 200_000_000
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(PIXEL_LIMIT))
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
-from numpy.typing import NDArray  # noqa: E402
-
-from batchgender.errors import NoRoom, UnreadablePhoto, os_reason  # noqa: E402
-from batchgender.photos.resize import resize  # noqa: E402
-
-# What that many pixels take uncompressed, with transparency.
-_BYTE_LIMIT = 4 * PIXEL_LIMIT
-
-_NO_ROOM = "too large for the memory of this machine"
+from batchgender.errors import NoRoom, UnreadablePhoto
+from batchgender.io import first_line
+from batchgender.photos import pillow_formats, raw_formats
+from batchgender.photos.file_type import HEAD, picture_format
+from batchgender.photos.jpeg import UnusualSampling, decode_jpeg, read_header
+from batchgender.photos.limits import DECODING, check_claim
+from batchgender.photos.orientation import turned_upright
+from batchgender.photos.png import shown_chunks
+from batchgender.photos.resize import resize
 
 # Each worker decodes its own photo; OpenCV's threads inside one photo would only fight over the cores.
 cv2.setNumThreads(1)
+# What it says on stderr names no photo.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-_PNG_START = b"\x89PNG\r\n\x1a\n"
-_JPEG_START = b"\xff\xd8"
-# SOF0 to SOF15 carry the size; C4, C8 and CC are tables, not frames.
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_SCAN = frozenset({0xDA})
-# libjpeg leaves the finer frequencies out, which takes less time than to decode and to shrink; by the factor.
-_REDUCED = {8: cv2.IMREAD_REDUCED_GRAYSCALE_8, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2}
-_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
+# What a pixel takes while Pillow decodes, converts and gives it.
+_PILLOW_BYTES = 8
+# Pictures above it are averaged down as they are converted: their pixels would take long, and much memory.
+_LARGE_PIXELS = 4_000_000
+_NO_ROOM = "too large for the memory of this machine"
+_NO_IMAGE = "no image of a format that can be read"
+_CONVERT = "{} is not supported; convert it to JPEG"
 
 
 def to_size(data: bytes, size: int) -> NDArray[np.uint8]:
     """Decode an image file's bytes to uint8 [size, size, 3] RGB, upright; raises UnreadablePhoto."""
-    # Twice the size is left for the filter that follows: answers then stay the same (`tests/test_decode.py`).
+    # Twice the size is left for the filter that follows: answers then stay the same (`tests/photos/test_decode.py`).
     image = decode(data, 2 * size)
     try:
         return resize(image, size)
@@ -44,100 +41,77 @@ def to_size(data: bytes, size: int) -> NDArray[np.uint8]:
         raise NoRoom(_NO_ROOM) from error
 
 
-def read_bytes(file: str) -> bytes:
-    """Read a file whole; raises UnreadablePhoto."""
-    try:
-        # A pipe would be waited for, and a device may never end.
-        status = os.stat(file)
-        if not stat.S_ISREG(status.st_mode):
-            raise UnreadablePhoto("a directory, pipe or device, not a file")
-        if status.st_size > _BYTE_LIMIT:
-            raise UnreadablePhoto(f"larger than the limit of {_BYTE_LIMIT // 1_000_000} MB")
-        # A pipe may have taken its place since then: do not wait for it.
-        with open(file, "rb", opener=_at_once) as stream:
-            return stream.read()
-    except OSError as error:
-        raise UnreadablePhoto(f"can't read the file: {os_reason(error)}") from error
-
-
-def _at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
 def decode(data: bytes, smallest: int = 0) -> NDArray[np.uint8]:
-    """Decode an image file's bytes to uint8 [height, width, 3] RGB, upright (EXIF); raises UnreadablePhoto.
+    """Decode an image file's bytes to uint8 [height, width, 3] RGB, upright; raises UnreadablePhoto.
 
-    Where `smallest` is given, a JPEG may come at a half, a quarter or an eighth, never with a side below it.
+    Where `smallest` is given, a large picture may come smaller, never with a side below it.
 
-    16-bit, gray, palette and CMYK pictures become 8-bit RGB, transparency is dropped, of several frames the
-    first is taken. Pictures that claim more than PIXEL_LIMIT pixels are refused before they are decoded.
+    The orientation is taken from where the format keeps it (EXIF, XMP, AVIF's own boxes). 16-bit, gray, palette, CMYK
+    and Lab pictures become 8-bit RGB, what is transparent is shown on white, of several frames the first is taken.
+    Pictures that claim more pixels than the limit, or more than their bytes can hold, are refused before they are
+    decoded; damage is an error as far as the format tells it.
     """
     if not data:
         raise UnreadablePhoto("empty file")
-    width, height = _claimed_size(data)
-    if width * height > PIXEL_LIMIT:
-        raise UnreadablePhoto(
-            f"claims {width} x {height} pixels, more than the limit of {PIXEL_LIMIT // 1_000_000} megapixels"
-        )
-    if kind := _truncated(data):
-        raise UnreadablePhoto(f"truncated {kind}: the file ends before the picture does")
+    kind = picture_format(data[:HEAD])
     try:
-        flags = cv2.IMREAD_COLOR_RGB
-        if data[:2] == _JPEG_START:
-            flags |= _reduction(min(width, height), smallest)
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:
-        if error.code == cv2.Error.StsNoMem:
-            raise NoRoom(_NO_ROOM) from error
-        if "MAX_IMAGE" in str(error):
-            limit = PIXEL_LIMIT // 1_000_000
-            raise UnreadablePhoto(f"claims more pixels than the limit of {limit} megapixels") from error
-        raise UnreadablePhoto("damaged or no image that OpenCV can decode") from error
-    except MemoryError as error:
+        if kind == "JPEG":
+            return _decode_jpeg(data, smallest)
+        if kind == "PNM" and data.startswith(b"P7"):
+            return pillow_formats.shown(raw_formats.decode_pam(data))
+        if kind == "BMP" and (size := raw_formats.masked_bmp_size(data)):
+            check_claim(*size, len(data), pixels_a_byte=1)
+            return pillow_formats.shown(raw_formats.decode_masked_bmp(data))
+        if kind in pillow_formats.FORMATS:
+            return _decode_by_pillow(data, kind, smallest)
+    except (MemoryError, cv2.error) as error:
         raise NoRoom(_NO_ROOM) from error
-    if image is None:
-        if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
-            raise UnreadablePhoto("HEIC is not supported; convert it to JPEG")
-        raise UnreadablePhoto("damaged or no image that OpenCV can decode")
-    return np.asarray(image, np.uint8)
+    raise UnreadablePhoto(_CONVERT.format(kind) if kind else _NO_IMAGE)
 
 
-def _reduction(side: int, smallest: int) -> int:
-    """OpenCV's flag for the smallest picture whose shorter side is not below `smallest`; `side` 0 is unknown."""
-    return next((flag for factor, flag in _REDUCED.items() if side >= factor * smallest > 0), 0)
+def _decode_jpeg(data: bytes, smallest: int) -> NDArray[np.uint8]:
+    header = read_header(data)
+    width, height = header.width, header.height
+    check_claim(width, height, len(data), header.pixels_a_byte)
+    factor = next((each for each in (8, 4, 2) if min(width, height) >= each * smallest > 0), 1)
+    with DECODING.taken(width * height * header.bytes_a_pixel + width * height * header.components // factor**2):
+        try:
+            image = decode_jpeg(data, header, factor)
+            if header.components == 4:
+                image = pillow_formats.rgb_of_cmyk(image)
+        except UnusualSampling:
+            with _errors_of_pillow("JPEG"):
+                image = pillow_formats.decode_jpeg(data, factor)
+    return turned_upright(image, header.orientation)
 
 
-def _truncated(data: bytes) -> str:
-    """The format's name where a JPEG or PNG lacks its end mark: OpenCV fills up the one, prints about the other."""
-    if data[:2] == _JPEG_START:
-        scan = _jpeg_marker(data, _SCAN)
-        if scan < 0 or data.find(b"\xff\xd9", scan) < 0:
-            return "JPEG"
-    if data[:8] == _PNG_START and data.rfind(b"IEND") < 0:
-        return "PNG"
-    return ""
+def _decode_by_pillow(data: bytes, kind: str, smallest: int) -> NDArray[np.uint8]:
+    if kind == "PNG":
+        data = shown_chunks(data)
+    check_claim(*pillow_formats.claimed_size(data, kind), len(data))
+    with _errors_of_pillow(kind):
+        try:
+            picture = pillow_formats.open_picture(data, kind)
+        except pillow_formats.NoMode:
+            return pillow_formats.shown(raw_formats.decode_tiff_of_numbers(data))
+        width, height = picture.size
+        check_claim(width, height, len(data), pillow_formats.pixels_a_byte(picture, kind))
+        large = smallest and width * height > _LARGE_PIXELS
+        factor = max(1, min(width, height) // smallest) if large else 1
+        with DECODING.taken(width * height * _PILLOW_BYTES):
+            picture.load()
+            image = pillow_formats.pixels_of(picture, kind, factor)
+        return turned_upright(image, pillow_formats.orientation_of(picture, kind, data))
 
 
-def _claimed_size(data: bytes) -> tuple[int, int]:
-    """Width and height that a PNG or JPEG claims; (0, 0) where others claim theirs, which OpenCV checks."""
-    if data[:8] == _PNG_START and len(data) >= 24:
-        width, height = struct.unpack(">II", data[16:24])
-        return width, height
-    if data[:2] == _JPEG_START and (frame := _jpeg_marker(data, _FRAMES)) >= 0:
-        height, width = struct.unpack(">HH", data[frame + 5 : frame + 9])
-        return width, height
-    return 0, 0
-
-
-def _jpeg_marker(data: bytes, wanted: frozenset[int]) -> int:
-    """Where the first of these markers stands, the segments before it skipped (a thumbnail is in one); else -1."""
-    at = 2
-    while at + 9 < len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker in wanted:
-            return at
-        if marker == 0xDA:
-            return -1
-        # 0xFF before a marker is padding.
-        at += 1 if marker == 0xFF else 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
-    return -1
+@contextmanager
+def _errors_of_pillow(kind: str) -> Iterator[None]:
+    """Turn what Pillow raises, each of its formats its own, into UnreadablePhoto."""
+    try:
+        yield
+    except (UnreadablePhoto, MemoryError):
+        raise
+    except Exception as error:
+        if "truncated" in str(error).lower():
+            raise UnreadablePhoto(f"truncated {kind}: the file ends before the picture does") from error
+        raise UnreadablePhoto(f"damaged {kind} ({first_line(error)})") from error

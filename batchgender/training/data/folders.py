@@ -8,8 +8,8 @@ import numpy as np
 
 from batchgender.errors import UserError
 from batchgender.io import Notify
-from batchgender.photos.decode import read_bytes
 from batchgender.photos.labels import canonical_classes, canonical_name
+from batchgender.photos.reading import read_bytes
 from batchgender.photos.source import PhotoSource
 from batchgender.training.data.labelled_photos import LabelledPhotos
 from batchgender.training.data.splits import split_named

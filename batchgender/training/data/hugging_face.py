@@ -13,8 +13,8 @@ import numpy as np
 
 from batchgender.errors import UnreadablePhoto, UserError
 from batchgender.io import Notify, first_line
-from batchgender.photos.decode import read_bytes
 from batchgender.photos.labels import canonical_classes, canonical_name
+from batchgender.photos.reading import read_bytes
 from batchgender.training.data.labelled_photos import LabelledPhotos
 from batchgender.training.data.splits import split_named
 

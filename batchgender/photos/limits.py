@@ -1,0 +1,25 @@
+"""What a photo may claim and take: pixels by its bytes, and memory of all threads together."""
+
+from batchgender.errors import UnreadablePhoto
+from batchgender.photos.memory import MemoryLimit
+
+PIXEL_LIMIT = 200_000_000
+# Bytes that all threads together decode at one time.
+DECODING = MemoryLimit(10**9, unasked=2**24)
+# Up to so many pixels the claim of a file costs nothing; above it, so many a byte are no photo in any format.
+_CHEAP_PIXELS = 16_000_000
+_PIXELS_A_BYTE = 10_000
+
+
+def check_claim(width: int, height: int, size: int, pixels_a_byte: float | None = None) -> None:
+    """Raise UnreadablePhoto where a file of `size` bytes claims more pixels than the limit, or than it can hold.
+
+    `pixels_a_byte` is what a byte of its format can hold at most, None where that has no bound.
+    """
+    pixels = width * height
+    if pixels > PIXEL_LIMIT:
+        raise UnreadablePhoto(
+            f"claims {width} x {height} pixels, more than the limit of {PIXEL_LIMIT // 1_000_000} megapixels"
+        )
+    if pixels > _CHEAP_PIXELS and pixels > size * min(pixels_a_byte or _PIXELS_A_BYTE, _PIXELS_A_BYTE):
+        raise UnreadablePhoto(f"claims {width} x {height} pixels, more than its {size:,} bytes can hold")

@@ -1,0 +1,52 @@
+"""Files to bytes: a photo's file read whole, and what is none not waited for."""
+
+import os
+import stat
+
+from batchgender.errors import UnreadablePhoto, os_reason
+from batchgender.photos.file_type import HEAD, picture_format
+from batchgender.photos.limits import PIXEL_LIMIT
+
+# What that many pixels take uncompressed, with transparency.
+_BYTE_LIMIT = 4 * PIXEL_LIMIT
+# A larger file is looked at before it is read whole.
+_LARGE = 2**23
+
+
+def read_bytes(file: str) -> bytes:
+    """Read a file whole; raises UnreadablePhoto."""
+    return read_regular(file, regular_size(file))
+
+
+def regular_size(file: str) -> int:
+    """The size of a file in bytes; raises UnreadablePhoto where it is none, or larger than any picture."""
+    try:
+        status = os.stat(file)
+    except OSError as error:
+        raise UnreadablePhoto(f"can't read the file: {os_reason(error)}") from error
+    # A pipe would be waited for, and a device may never end.
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadablePhoto("a directory, pipe or device, not a file")
+    if status.st_size > _BYTE_LIMIT:
+        raise UnreadablePhoto(f"larger than the limit of {_BYTE_LIMIT // 1_000_000} MB")
+    return status.st_size
+
+
+def read_regular(file: str, size: int) -> bytes:
+    """Read a file of about `size` bytes; raises UnreadablePhoto, of a large one as soon as it is no picture."""
+    try:
+        # A pipe may have taken its place since then: do not wait for it.
+        with open(file, "rb", opener=open_at_once) as stream:
+            if size <= _LARGE:
+                return stream.read()
+            head = stream.read(HEAD)
+            if not picture_format(head):
+                raise UnreadablePhoto("no image of a format that can be read")
+            return head + stream.read()
+    except OSError as error:
+        raise UnreadablePhoto(f"can't read the file: {os_reason(error)}") from error
+
+
+def open_at_once(path: str, flags: int) -> int:
+    """An opener for `open` that waits for no pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
