@@ -4,7 +4,7 @@ import os
 import stat
 
 from batchgender.errors import UnreadablePhoto, os_reason
-from batchgender.photos.file_type import HEAD, picture_format
+from batchgender.photos.file_type import HEAD, OTHER_ENDINGS, PHOTO_ENDINGS, picture_format
 from batchgender.photos.limits import PIXEL_LIMIT
 
 # What that many pixels take uncompressed, with transparency.
@@ -45,6 +45,23 @@ def read_regular(file: str, size: int) -> bytes:
             return head + stream.read()
     except OSError as error:
         raise UnreadablePhoto(f"can't read the file: {os_reason(error)}") from error
+
+
+def is_photo(file: str) -> bool:
+    """Whether a file is a photo by its name's ending, or, where the ending is unknown, by its first bytes.
+
+    One that can't be opened is none.
+    """
+    ending = os.path.splitext(file)[1].lower()
+    if ending in PHOTO_ENDINGS or ending in OTHER_ENDINGS:
+        return ending in PHOTO_ENDINGS
+    try:
+        if not stat.S_ISREG(os.stat(file).st_mode):
+            return False
+        with open(file, "rb", buffering=0, opener=open_at_once) as stream:
+            return bool(picture_format(stream.read(HEAD)))
+    except OSError:
+        return False
 
 
 def open_at_once(path: str, flags: int) -> int:

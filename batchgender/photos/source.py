@@ -14,9 +14,17 @@ from numpy.typing import NDArray
 
 from batchgender.errors import UserError, os_reason
 from batchgender.io import Notify, silent
+from batchgender.photos.reading import is_photo
 
-_ENDINGS = ".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .tif .tiff .gif .avif .jp2 .pbm .pgm .ppm .heic .heif"
-EXTENSIONS = frozenset(_ENDINGS.split())
+# What systems, and boxes that share files, leave beside photos: thumbnails, waste baskets, snapshots.
+_SYSTEM_FOLDERS = frozenset(
+    {
+        *("__macosx", "network trash folder", "temporary items"),
+        *("$recycle.bin", "recycler", "system volume information", "found.000"),
+        *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot"),
+        *("lost+found",),
+    }
+)
 # Files that people give in the place of photos, and what to do instead.
 _NO_PHOTOS = {
     "an archive": (".zip .tar .gz .tgz .bz2 .xz .7z .rar", "unpack it and give the folder"),
@@ -50,9 +58,9 @@ class PhotoSource:
 
     A tree is walked as it is iterated, so that the first photos are soon there and memory does not grow with their
     number; a short one, counted by `count_up_to`, is walked once. `notify` gets one line for each folder that can't be
-    listed and each loop of links; `skipped` counts, by ending, the files that are no photos. Hidden files and folders
-    (a leading dot) are left out. With `labelled` False no folder's name counts as a label. Raises UserError where an
-    input does not exist or is no photo.
+    listed and each loop of links; `skipped` counts, by ending, the files that are no photos (`reading.is_photo`).
+    Hidden files (a leading dot) are left out, and folders that systems make (`is_system_folder`). With `labelled` False
+    no folder's name counts as a label. Raises UserError where an input does not exist or is no photo.
     """
 
     def __init__(self, inputs: Sequence[str], notify: Notify = silent, labelled: bool = True) -> None:
@@ -124,14 +132,19 @@ class PhotoSource:
             )
             return
         for name in entries:
-            if name.startswith("."):
+            if name.startswith(".") or is_system_folder(name.rstrip("/")):
                 continue
             if name.endswith("/"):
                 yield from self._walk(os.path.join(folder, name[:-1]), prefix + name, root, (*above, here))
-            elif (extension := os.path.splitext(name)[1].lower()) in EXTENSIONS:
-                yield Photo(os.path.join(folder, name), printable(prefix + name), root, self.labelled)
+            elif is_photo(file := os.path.join(folder, name)):
+                yield Photo(file, printable(prefix + name), root, self.labelled)
             else:
-                self.skipped[extension or "no extension"] += 1
+                self.skipped[os.path.splitext(name)[1].lower() or "no ending"] += 1
+
+
+def is_system_folder(name: str) -> bool:
+    """Whether a folder of this name, in any case, is hidden or one that a system made: it holds nobody's photos."""
+    return name.startswith(".") or name.casefold() in _SYSTEM_FOLDERS
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -149,8 +162,7 @@ def _input_files(inputs: Sequence[str]) -> list[str]:
             _refuse_no_photo(given)
             files.append(given)
         elif glob.has_magic(given):
-            matches = [m for m in glob.glob(given, recursive=True) if not os.path.isdir(m)]
-            photos = [m for m in matches if os.path.splitext(m)[1].lower() in EXTENSIONS]
+            photos = [m for m in _matches(given) if not os.path.isdir(m) and is_photo(m)]
             if not photos:
                 raise UserError(f"{printable(given)}: no photo matches this pattern")
             files.extend(photos)
@@ -163,6 +175,13 @@ def _input_files(inputs: Sequence[str]) -> list[str]:
         if not any(parent in chosen for parent in real[file].parents):
             kept.setdefault(real[file], file)
     return list(kept.values())
+
+
+def _matches(pattern: str) -> list[str]:
+    """What a pattern matches, but for what it finds in folders that systems make."""
+    named = next(at for at, part in enumerate(Path(pattern).parts) if glob.has_magic(part))
+    found = glob.glob(pattern, recursive=True)
+    return [file for file in found if not any(map(is_system_folder, Path(file).parts[named:-1]))]
 
 
 def _refuse_no_photo(given: str) -> None:

@@ -28,7 +28,7 @@ def test_other_files_are_counted_and_hidden_ones_left_alone(tmp_path: Path) -> N
     (tmp_path / ".cache" / "d.jpg").touch()
     finder = PhotoSource([str(tmp_path)], print)
     assert [photo.path for photo in finder] == ["a.jpg"]
-    assert finder.skipped == {".txt": 1, ".mp4": 2, "no extension": 1}
+    assert finder.skipped == {".txt": 1, ".mp4": 2, "no ending": 1}
 
 
 def test_a_path_is_relative_to_the_only_folder_and_prefixed_with_one_of_several(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from batchgender.errors import UserError
 from batchgender.io import Notify
 from batchgender.photos.labels import canonical_classes, canonical_name
 from batchgender.photos.reading import read_bytes
-from batchgender.photos.source import PhotoSource
+from batchgender.photos.source import PhotoSource, is_system_folder
 from batchgender.training.data.labelled_photos import LabelledPhotos
 from batchgender.training.data.splits import split_named
 
@@ -30,7 +30,7 @@ def from_folder(source: str, notify: Notify) -> dict[str, LabelledPhotos]:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+    return sorted(each for each in folder.iterdir() if each.is_dir() and not is_system_folder(each.name))
 
 
 def _files(root: Path, folders: Sequence[Path], classes: list[str], notify: Notify) -> LabelledPhotos:

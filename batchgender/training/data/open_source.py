@@ -6,6 +6,7 @@ from pathlib import Path
 from batchgender.errors import UserError
 from batchgender.extras import require_extra
 from batchgender.io import Notify
+from batchgender.photos.source import is_system_folder
 from batchgender.training.data.folders import from_folder
 from batchgender.training.data.labelled_photos import LabelledPhotos
 from batchgender.training.data.splits import LabelledSource
@@ -24,13 +25,19 @@ def open_source(source: str, notify: Notify) -> LabelledSource:
     return LabelledSource(source, _splits(source, notify))
 
 
+def _in_system_folder(file: Path, root: Path) -> bool:
+    return any(map(is_system_folder, file.relative_to(root).parts[:-1]))
+
+
 def _splits(source: str, notify: Notify) -> dict[str, LabelledPhotos]:
     path = Path(source)
     parquet = [path] if path.is_file() and path.suffix == ".parquet" else []
     saved = False
     if path.is_dir():
         saved = (path / "dataset_dict.json").exists() or (path / "state.json").exists()
-        parquet = [] if saved else sorted(path.rglob("*.parquet"))
+        parquet = (
+            [] if saved else [file for file in sorted(path.rglob("*.parquet")) if not _in_system_folder(file, path)]
+        )
         if not saved and not parquet:
             return from_folder(source, notify)
     elif path.exists() and not parquet:
