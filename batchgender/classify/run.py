@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class FinishedRun:
 
     figures: Figures
     reports: tuple[str, ...]
-    skipped: dict[str, int]
+    skipped: Counter[str]
     unlistable: int
     seconds: float
     resumed: int
@@ -108,7 +109,7 @@ def classify_photos(
     for report in written:
         write_report(report, figures, _about(classifier, source, thresholds))
     seconds = time.monotonic() - started
-    return FinishedRun(figures, written, dict(source.skipped), source.unlistable, seconds, resumed)
+    return FinishedRun(figures, written, source.skipped, source.unlistable, seconds, resumed)
 
 
 def _about(classifier: Classifier, source: PhotoSource, thresholds: dict[str, float]) -> dict[str, Any]:

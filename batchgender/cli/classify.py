@@ -12,7 +12,10 @@ from batchgender.cli.options import (
     report_options,
 )
 from batchgender.errors import UserError
-from batchgender.io import Notify
+from batchgender.io import Notify, one_line
+
+# Of files that are left out; a folder of other things has many.
+_ENDINGS_NAMED = 10
 
 
 @click.command(short_help="Classify photos into a CSV, one row a photo.")
@@ -119,8 +122,11 @@ def classify(
         + (f"; written: {', '.join(written)}" if written else "")
     )
     if finished.skipped:
-        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(finished.skipped.items()))
-        notify(f"left out, not photos: {kinds}")
+        most = finished.skipped.most_common(_ENDINGS_NAMED)
+        kinds = [f"{one_line(kind)} {count:,}" for kind, count in most]
+        if rest := finished.skipped.total() - sum(count for _, count in most):
+            kinds.append(f"others {rest:,}")
+        notify(f"left out, not photos: {', '.join(kinds)}")
     if figures.unreadable:
         notify(f"{figures.unreadable:,} of {figures.photos:,} photos could not be read: see the column error")
     if strict and (figures.unreadable or finished.unlistable):

@@ -35,7 +35,7 @@ _STARTS = {
 }
 # The sizes that a BMP's second header has.
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
-_PNM = re.compile(rb"P[1-7][\s#]")
+_PNM = re.compile(rb"P[1-6]\s\s*(#|\d)|P7\s")
 _BRANDS = {
     "AVIF": (b"avif", b"avis"),
     "HEIC": (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1", b"miaf"),

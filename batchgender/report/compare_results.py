@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from batchgender.csv_files import open_csv, same_name
 from batchgender.errors import UserError, os_reason
 from batchgender.io import one_line, percent, text_table
 
@@ -139,15 +140,13 @@ def _read(name: str) -> pd.DataFrame:
     if not name.endswith((".csv", ".jsonl", ".parquet")):
         raise UserError(f"{name}: no results file; give a .csv, .jsonl or .parquet that classify wrote")
     try:
-        # Opened here: pandas would take a name for an address.
-        with open(name, "rb") as stream:
-            if name.endswith(".parquet"):
-                table = pd.read_parquet(stream)
-            elif name.endswith(".jsonl"):
-                table = pd.read_json(stream, lines=True, dtype={"path": str})
-            else:
-                options: dict[str, Any] = {"na_values": {"confidence": [""]}, "dtype": {"path": str}}
-                table = pd.read_csv(stream, keep_default_na=False, **options)
+        if name.endswith(".csv"):
+            table = _read_csv(name)
+        else:
+            # Opened here: pandas would take a name for an address.
+            with open(name, "rb") as stream:
+                is_parquet = name.endswith(".parquet")
+                table = pd.read_parquet(stream) if is_parquet else pd.read_json(stream, lines=True, dtype={"path": str})
     except OSError as error:
         raise UserError(f"{name}: can't read the results ({os_reason(error)})") from error
     except Exception as error:  # Each of the three readers raises its own.
@@ -161,6 +160,20 @@ def _read(name: str) -> pd.DataFrame:
             table[column] = pd.to_numeric(table[column], errors="coerce")
         else:
             table[column] = table[column].fillna("").astype(str)
+    spelled = table.path.map(same_name)
+    if spelled.is_unique:
+        # Of photos of one machine two may differ in their spelling alone; then names are as they are.
+        table["path"] = spelled
     if not table.path.is_unique:
         raise UserError(f"{name}: holds a path twice; give the results of one run")
     return table
+
+
+def _read_csv(name: str) -> pd.DataFrame:
+    """A results CSV, also as a spreadsheet saved it again."""
+    with open_csv(name, "path") as text:
+        numbers = [column for column in text.names if column == "confidence" or column.startswith("p_")]
+        empty = dict.fromkeys(numbers, [""])
+        options: dict[str, Any] = {"na_values": empty, "dtype": {"path": str}, "keep_default_na": False}
+        table = pd.read_csv(text.rest, names=text.names, sep=text.separator, decimal=text.decimal, **options)
+    return table[[column for column in table if column]].dropna(how="all")

@@ -19,13 +19,12 @@ class GroupCounts:
 
     def __init__(self, classes: Sequence[str], groups: GroupsTable) -> None:
         self.classes, self.groups = list(classes), groups
-        self._none = ("",) * len(groups.columns)
         # For each column and group, photos by label and answer; the last answer is Unsure. "" is no group.
         self._counts: list[dict[str, list[list[int]]]] = [{} for _ in groups.columns]
 
     def add(self, path: str, label: int, predicted: int) -> None:
         """Count a photo by its path, the index of its label, and that of its prediction, -1 for Unsure."""
-        for column, group in zip(self._counts, self.groups.rows.get(path, self._none), strict=True):
+        for column, group in zip(self._counts, self.groups.of(path), strict=True):
             if group not in column:
                 column[group] = [[0] * (len(self.classes) + 1) for _ in self.classes]
             column[group][label][predicted] += 1

@@ -4,30 +4,39 @@ import csv
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import IO
 
+from batchgender.csv_files import CsvText, open_csv, same_name
 from batchgender.errors import UserError, os_reason
 from batchgender.io import Notify
 
 
 @dataclass(frozen=True)
 class GroupsTable:
-    """A groups file: its name, its columns but for the path, and for each path its group in each, "" for none."""
+    """A groups file: its name, its columns but for the path, and for each path its group in each, "" for none.
+
+    Paths are spelled as `csv_files.same_name` does; `decimal` is the sign before decimals in its numbers.
+    """
 
     file: str
     columns: list[str]
     rows: dict[str, tuple[str, ...]]
+    decimal: str = "."
+
+    def of(self, path: str) -> tuple[str, ...]:
+        """The groups of a photo by its path, "" for each where it has none."""
+        return self.rows.get(same_name(path)) or ("",) * len(self.columns)
 
 
 def read_groups(file: str, option: str = "--groups") -> GroupsTable:
     """Read a CSV with a column `path` and others that are groupings; raises UserError, naming `option`, on others.
 
+    Commas, semicolons or tabs separate its cells.
+
     It holds the rows in memory: a million take about two seconds and 150 MB.
     """
     try:
-        # A spreadsheet marks its UTF-8 with a BOM.
-        with open(file, encoding="utf-8-sig", newline="") as stream:
-            return _read(file, stream)
+        with open_csv(file, "path") as text:
+            return _read(file, text)
     except FileNotFoundError as error:
         raise UserError(f"{file}: no such file; check {option}") from error
     except OSError as error:
@@ -38,9 +47,12 @@ def read_groups(file: str, option: str = "--groups") -> GroupsTable:
         raise UserError(f"{file}: damaged or no CSV ({error})") from error
 
 
-def _read(file: str, stream: IO[str]) -> GroupsTable:
-    reader = csv.reader(stream)
+def _read(file: str, text: CsvText) -> GroupsTable:
+    reader = text.records()
     names = [name.strip() for name in next(reader, [])]
+    while names and not names[-1]:
+        # Spreadsheets write columns that were used once and are empty now.
+        names.pop()
     if "path" not in names:
         raise UserError(f"{file}: no column `path` in its first line; name the columns path and those after it")
     at = names.index("path")
@@ -53,16 +65,18 @@ def _read(file: str, stream: IO[str]) -> GroupsTable:
     # Few combinations stand in many rows: each is cleaned and kept once.
     known: dict[tuple[str, ...], tuple[str, ...]] = {}
     for cells in reader:
-        if not cells:
+        if not any(cells):
             continue
+        while len(cells) > len(names) and not cells[-1]:
+            cells.pop()
         if len(cells) != len(names):
             raise UserError(f"{file}: line {reader.line_num} has {len(cells)} cells, the first line {len(names)}")
-        path = cells.pop(at)
+        path = same_name(cells.pop(at))
         raw = tuple(cells)
         groups = known.get(raw) or known.setdefault(raw, tuple(" ".join(cell.split()) for cell in raw))
         if rows.setdefault(path, groups) != groups:
             raise UserError(f"{file}: {path!r} stands twice with different groups; keep one of the lines")
-    return GroupsTable(file, columns, rows)
+    return GroupsTable(file, columns, rows, text.decimal)
 
 
 def join_by_path(groups: GroupsTable, paths: Callable[[], Iterable[str]], notify: Notify) -> GroupsTable:
@@ -76,13 +90,20 @@ def join_by_path(groups: GroupsTable, paths: Callable[[], Iterable[str]], notify
     for path in paths():
         first = first or path
         count += 1
-        found += path in groups.rows
+        found += same_name(path) in groups.rows
     if not found:
-        groups = _join_by_path_ends(groups, paths())
+        groups = _join_by_path_ends(_with_slashes(groups), map(same_name, paths()))
         found = len(groups.rows)
     if found < count:
         notify(f"{groups.file}: {count - found:,} of {count:,} photos have no row of their own in it")
     return groups
+
+
+def _with_slashes(groups: GroupsTable) -> GroupsTable:
+    """The table with paths as results have them, where Windows wrote its own."""
+    if any("/" in path for path in groups.rows):
+        return groups
+    return replace(groups, rows={path.replace("\\", "/"): row for path, row in groups.rows.items()})
 
 
 def _join_by_path_ends(groups: GroupsTable, photos: Iterable[str]) -> GroupsTable:

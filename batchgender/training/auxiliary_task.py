@@ -90,8 +90,7 @@ def _targets(file: str, photos: LabelledPhotos, notify: Notify) -> list[NDArray[
     The marks lie closer where photos are many; the row of a photo without a number is zero.
     """
     table = join_by_path(read_groups(file, "--also-learn"), lambda: photos.names, notify)
-    none = ("",) * len(table.columns)
-    rows = [table.rows.get(name, none) for name in photos.names]
+    rows = [tuple(cell.replace(table.decimal, ".") for cell in table.of(name)) for name in photos.names]
     targets = []
     for name, cells in zip(table.columns, zip(*rows, strict=True), strict=True):
         try:

@@ -31,6 +31,38 @@ def test_other_files_are_counted_and_hidden_ones_left_alone(tmp_path: Path) -> N
     assert finder.skipped == {".txt": 1, ".mp4": 2, "no ending": 1}
 
 
+SYSTEM = ("__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found", "@Recycle")
+
+
+@pytest.mark.parametrize("name", [*SYSTEM, "$Recycle.Bin", "@EADIR", ".Trashes"])
+def test_what_systems_leave_is_no_photo(tmp_path: Path, name: str) -> None:
+    write_picture(tmp_path / "women" / name / "a.jpg")
+    write_picture(tmp_path / name / "deep" / "b.jpg")
+    write_picture(tmp_path / "women" / "c.jpg")
+    assert found(tmp_path) == ["women/c.jpg"]
+    assert found(tmp_path / "**" / "*.jpg") == ["c.jpg"]
+    # Who names such a folder means it.
+    assert found(tmp_path / name) == ["deep/b.jpg"] and len(found(tmp_path / name / "*" / "*.jpg")) == 1
+
+
+@pytest.mark.parametrize("name", ["photo", "photo.jpg_large", "photo.pjpeg", "photo.bak", "photo.jpg.1", "a.b (2)"])
+def test_a_picture_of_an_unknown_ending_is_a_photo(tmp_path: Path, name: str) -> None:
+    picture = write_picture(tmp_path / "a.jpg").read_bytes()
+    (tmp_path / name).write_bytes(picture)
+    (tmp_path / f"not {name}").write_bytes(b"BM no picture" + bytes(60))
+    known = name.endswith((".jpg_large", ".pjpeg"))
+    assert set(found(tmp_path)) == {"a.jpg", name, *([f"not {name}"] if known else [])}
+
+
+def test_only_files_of_unknown_endings_are_opened(tmp_path: Path) -> None:
+    picture = write_picture(tmp_path / "a.jpg").read_bytes()
+    for name in ("raw.nef", "notes.txt", "list.csv"):
+        (tmp_path / name).write_bytes(picture)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+    assert found(tmp_path) == ["a.jpg"]
+
+
 def test_a_path_is_relative_to_the_only_folder_and_prefixed_with_one_of_several(tmp_path: Path) -> None:
     write_picture(tmp_path / "one" / "a.jpg")
     write_picture(tmp_path / "two" / "a.jpg")

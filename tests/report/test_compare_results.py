@@ -1,6 +1,7 @@
 """Two results files side by side: what changed, and whether for the better."""
 
 import json
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,21 @@ def test_the_same_results_in_three_formats_differ_in_nothing(
         found = compare_results(str(results), str(out))
         assert (found.photos, found.flipped, found.only_first, found.only_second) == (80, 0, 0, 0)
         assert found.largest_difference == 0 and found.p_value == 1
+
+
+def test_results_that_a_spreadsheet_saved_again_differ_in_nothing(cli: Cli, results: Path, tmp_path: Path) -> None:
+    # Of one photo that could not be read the numbers are empty.
+    table = pd.read_csv(results)
+    table.loc[0, ["prediction", "confidence", "p_female", "p_male"]] = None
+    table.loc[1, "path"] = "female/é.jpg"
+    table.to_csv(results, index=False)
+    table["path"] = [unicodedata.normalize("NFD", path) for path in table.path]
+    saved = table.assign(empty="").rename(columns={"empty": ""})
+    saved.to_csv(tmp_path / "saved.csv", index=False, sep=";", decimal=",", encoding="utf-8-sig")
+    said = cli("compare", results, tmp_path / "saved.csv", "--json", tmp_path / "found.json")
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert said.exit_code == 0 and found["flipped"] == 0 and found["photos"] == len(table)
+    assert found["largest_difference"] == 0
 
 
 def test_photos_in_one_file_alone_and_unreadable_ones_are_counted(

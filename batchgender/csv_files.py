@@ -1,0 +1,66 @@
+"""Reading CSV files as spreadsheets write them, and names as systems spell them."""
+
+import csv
+import io
+import os
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from typing import IO
+
+_BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_SEPARATORS = (",", ";", "\t")
+# Excel's own line before the header.
+_SEPARATOR_LINE = "sep="
+
+
+@dataclass(frozen=True)
+class CsvText:
+    """An open CSV file: its first line, the text after it, and its separator."""
+
+    header: str
+    rest: IO[str]
+    separator: str
+
+    @property
+    def decimal(self) -> str:
+        """The sign before decimals: a comma where semicolons separate, as Excel writes in many countries."""
+        return "," if self.separator == ";" else "."
+
+    @property
+    def names(self) -> list[str]:
+        """The cells of the header."""
+        return [name.strip() for name in next(csv.reader([self.header], delimiter=self.separator), [])]
+
+    def records(self) -> "csv._reader":
+        """All records from the header on, as lists of cells."""
+        return csv.reader(chain([self.header], self.rest), delimiter=self.separator)
+
+
+@contextmanager
+def open_csv(file: str | os.PathLike[str], column: str) -> Iterator[CsvText]:
+    """Open a CSV in UTF-8, with or without BOM, or UTF-16, its cells separated by commas, semicolons or tabs.
+
+    The separator is the one by which the header has a cell `column`, else the comma. Raises OSError, and
+    UnicodeDecodeError where the text is in another encoding, also as the lines are read.
+    """
+    # Opened once: it may be a pipe.
+    with open(file, "rb") as stream:
+        encoding = _BOMS.get(stream.peek(2)[:2], "utf-8-sig")
+        with io.TextIOWrapper(stream, encoding, newline="") as text:
+            header = next(text, "")
+            if header.lower().startswith(_SEPARATOR_LINE):
+                header = next(text, "")
+            separator = next((each for each in _SEPARATORS if _has_cell(header, each, column)), _SEPARATORS[0])
+            yield CsvText(header, text, separator)
+
+
+def _has_cell(header: str, separator: str, column: str) -> bool:
+    return any(cell.strip() == column for cell in next(csv.reader([header], delimiter=separator), []))
+
+
+def same_name(path: str) -> str:
+    """The spelling of a path that all systems share: macOS writes é as e and an accent (NFD), others as one (NFC)."""
+    return path if path.isascii() else unicodedata.normalize("NFC", path)
