@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import _csv
 
 _BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _SEPARATORS = (",", ";", "\t")
@@ -34,7 +37,7 @@ class CsvText:
         """The cells of the header."""
         return [name.strip() for name in next(csv.reader([self.header], delimiter=self.separator), [])]
 
-    def records(self) -> "csv._reader":
+    def records(self) -> "_csv.Reader":
         """All records from the header on, as lists of cells."""
         return csv.reader(chain([self.header], self.rest), delimiter=self.separator)
 

@@ -2,6 +2,7 @@
 
 import re
 import struct
+from typing import Any
 
 import cv2
 import numpy as np
@@ -72,7 +73,7 @@ def decode_tiff_of_numbers(data: bytes) -> NDArray[np.uint8]:
     return scaled_to_bytes(image[..., ::-1] if image.ndim == 3 else image[..., None])
 
 
-def scaled_to_bytes(samples: NDArray[np.generic]) -> NDArray[np.uint8]:
+def scaled_to_bytes(samples: NDArray[Any]) -> NDArray[np.uint8]:
     """Scale samples to uint8: integers of 16 bits by their range, other numbers by what they are on average.
 
     A mean of up to 1 is that of samples in 0..1, of up to 255 in 0..255, else in 0..65535; what lies outside is cut.

@@ -172,8 +172,7 @@ def _read(name: str) -> pd.DataFrame:
 def _read_csv(name: str) -> pd.DataFrame:
     """A results CSV, also as a spreadsheet saved it again."""
     with open_csv(name, "path") as text:
-        numbers = [column for column in text.names if column == "confidence" or column.startswith("p_")]
-        empty = dict.fromkeys(numbers, [""])
+        empty = {name: [""] for name in text.names if name == "confidence" or name.startswith("p_")}
         options: dict[str, Any] = {"na_values": empty, "dtype": {"path": str}, "keep_default_na": False}
         table = pd.read_csv(text.rest, names=text.names, sep=text.separator, decimal=text.decimal, **options)
     return table[[column for column in table if column]].dropna(how="all")
