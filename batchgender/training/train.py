@@ -15,6 +15,7 @@ from batchgender.training.data.batches import Batches
 from batchgender.training.data.labelled_photos import LabelledPhotos, check_trainable
 from batchgender.training.data.open_source import open_source
 from batchgender.training.evaluation import evaluate
+from batchgender.training.first_checks import check_space, check_splits
 from batchgender.training.history import TensorBoardLog, epoch_line, write_history
 from batchgender.training.networks.deployed import logits_of, probabilities_of
 from batchgender.training.predictions import BATCH, predict_split
@@ -44,11 +45,13 @@ def train(plan: RunPlan, device: str, notify: Notify, tensorboard: bool = False)
     source = open_source(plan.source, notify)
     photos, validation, test = source.train, source.val, source.test
     check_trainable(photos, plan.source)
+    check_splits(source)
     if start and start.run.fingerprint != photos.fingerprint():
         raise UserError(f"{plan.source}: the training photos have changed since {out / LAST} was written")
     trainer = Trainer(recipe, photos, validation, plan.source, target, notify, start)
     # Not before all is there: a run that can't start leaves no folder.
     make_folder(out)
+    check_space(out, (BEST, LAST), trainer.network, recipe)
     counts = ", ".join(f"{name} {count:,}" for name, count in photos.counts().items())
     sizes = f"{len(photos):,} photos to train ({counts}), {len(validation):,} to validate, {len(test):,} to test"
     notify(f"{plan.source}: {sizes}")

@@ -134,6 +134,77 @@ def test_a_source_of_the_wrong_form_is_named(tmp_path: Path, make: Callable[[Pat
         load(tmp_path, "train")
 
 
+def copied(portraits: Path, folder: Path, split: str, name: str, photos: int = 6) -> None:
+    """Some portraits of a split as SPLIT/CLASS/* under another name of the split."""
+    for kind in ("female", "male"):
+        (folder / name / kind).mkdir(parents=True)
+        for file in sorted((portraits / split / kind).iterdir())[:photos]:
+            shutil.copy(file, folder / name / kind / f"{name}-{file.name}")
+
+
+@pytest.mark.parametrize("names", [("train", "training"), ("Train", "train"), ("train", "val", "Validation")])
+def test_folders_of_one_split_are_taken_together_and_said(
+    portraits: Path, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    for name in names:
+        copied(portraits, tmp_path, "train", name)
+    log: list[str] = []
+    assert len(load(tmp_path, "all", log)) == 12 * len(names)
+    assert [line for line in log if "taken together as its" in line]
+
+
+def test_splits_of_a_dataset_that_are_one_are_taken_together(portraits: Path, tmp_path: Path) -> None:
+    whole = as_dataset(portraits / "train", ["female", "male"])
+    datasets.DatasetDict({"train": whole, "valid": whole, "validation": whole}).save_to_disk(tmp_path / "saved")
+    log: list[str] = []
+    assert len(load(tmp_path / "saved", "val", log)) == 2 * len(whole)
+    assert any("valid, validation are taken together as val" in line for line in log)
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_photos_of_a_split_that_lie_in_no_class_folder_are_refused_with_the_folder(
+    portraits: Path, tmp_path: Path, split: str
+) -> None:
+    for name in {"train", "test"} - {split}:
+        copied(portraits, tmp_path, "train", name)
+    write_picture(tmp_path / split / "a.jpg")
+    with pytest.raises(UserError, match=f"{split}: photos lie in it, and no class folders"):
+        load(tmp_path, "train")
+
+
+@pytest.mark.parametrize("inside", ["", "female", "@eaDir"])
+def test_a_split_without_photos_is_left_out_said_and_made_from_the_others(
+    portraits: Path, tmp_path: Path, inside: str
+) -> None:
+    copied(portraits, tmp_path, "train", "train", 10)
+    (tmp_path / "test" / inside).mkdir(parents=True)
+    log: list[str] = []
+    source = open_source(str(tmp_path), log.append)
+    assert len(source.test) and len(source.val) and len(source.train) + len(source.val) + len(source.test) == 20
+    assert any("its test split has no labelled photo, and is left out" in line for line in log)
+
+
+def test_photos_beside_the_class_folders_and_folders_beside_the_splits_are_said(
+    portraits: Path, tmp_path: Path
+) -> None:
+    copied(portraits, tmp_path, "train", "train")
+    write_picture(tmp_path / "train" / "loose.jpg")
+    (tmp_path / "more").mkdir()
+    log: list[str] = []
+    assert len(load(tmp_path, "all", log)) == 12
+    assert any("left out, for they are no split: more" in line for line in log)
+    assert any("photos beside the class folders are left out: 1" in line for line in log)
+
+
+def test_what_systems_leave_is_no_class(portraits: Path, tmp_path: Path) -> None:
+    copied(portraits, tmp_path, "train", "photos")
+    for name in ("@eaDir", "$RECYCLE.BIN"):
+        write_picture(tmp_path / "photos" / name / "a.jpg")
+        write_picture(tmp_path / "photos" / "female" / name / "b.jpg")
+    photos = load(tmp_path / "photos", "all")
+    assert photos.classes == ["Female", "Male"] and len(photos) == 12
+
+
 def test_a_name_that_is_no_folder_and_no_dataset_id_is_said_to_be_neither() -> None:
     with pytest.raises(UserError, match="no such folder, and no dataset id either"):
         load("./nowhere/at/all", "train")

@@ -81,27 +81,49 @@ def from_hub(source: str, notify: Notify, otherwise: str) -> dict[str, LabelledP
 
 def _from_datasets(splits: Any, source: str, notify: Notify) -> dict[str, LabelledPhotos]:
     """Turn the splits of a `datasets` dataset into ours; its images stay bytes until we decode them."""
-    named = {ours: name for name in splits if (ours := split_named(str(name)))}
-    if not named and len(splits) == 1:
-        named = {"train": next(iter(splits))}
-    if not named:
-        raise UserError(f"{source}: no split train, validation or test, only {', '.join(map(str, splits))}")
-    features = splits[next(iter(named.values()))].features
+    named = _splits_by_our_names(splits, source, notify)
+    features = next(iter(named.values()))[0].features
     image_column = _image_column(features, source)
     label_column = _label_column(features, image_column, source)
-    values = {ours: splits[name].with_format(None)[label_column][:] for ours, name in named.items()}
+    values = {ours: rows.with_format(None)[label_column][:] for ours, (rows, _) in named.items()}
     names = _class_names(features[label_column], values, label_column, notify)
     classes = canonical_classes(names.values())
     loaded = {}
-    for ours, name in named.items():
-        rows = splits[name].cast_column(image_column, datasets.Image(decode=False))
-        unknown = {value for value in values[ours] if value not in names}
-        if unknown:
-            raise UserError(f"{source}: split {name} has photos without a class (label {sorted(map(str, unknown))[0]})")
-        labels = np.array([classes.index(canonical_name(names[value])) for value in values[ours]], np.int64)
-        titles = [f"{name}[{i}]" for i in range(len(rows))]
-        loaded[ours] = LabelledPhotos(classes, labels, titles, _cell_reader(rows, image_column))
+    for ours, (rows, titles) in named.items():
+        known = [at for at, value in enumerate(values[ours]) if value in names]
+        if len(known) < len(rows):
+            notify(f"{source}: {len(rows) - len(known):,} photos of its {ours} split have no label, and are left out")
+        labels = np.array([classes.index(canonical_name(names[values[ours][at]])) for at in known], np.int64)
+        images = rows.cast_column(image_column, datasets.Image(decode=False)).select(known)
+        loaded[ours] = LabelledPhotos(classes, labels, [titles[at] for at in known], _cell_reader(images, image_column))
     return loaded
+
+
+def _splits_by_our_names(splits: Any, source: str, notify: Notify) -> dict[str, tuple[datasets.Dataset, list[str]]]:
+    """The rows of each of our splits, several of one split joined, and a title for each row: "test[0]".
+
+    Raises UserError where there are other splits alone.
+    """
+    names: dict[str, list[str]] = {}
+    for name in map(str, splits):
+        if ours := split_named(name):
+            names.setdefault(ours, []).append(name)
+    if not names and len(splits) == 1:
+        names = {"train": list(map(str, splits))}
+    if not names:
+        raise UserError(f"{source}: no split train, validation or test, only {', '.join(map(str, splits))}")
+    found = {}
+    for ours, of in names.items():
+        if len(of) > 1:
+            notify(f"{source}: its splits {', '.join(of)} are taken together as {ours}")
+        try:
+            rows = datasets.concatenate_datasets([splits[name] for name in of])
+        except ValueError as error:
+            raise UserError(
+                f"{source}: its splits {', '.join(of)} differ in their columns; give one of them"
+            ) from error
+        found[ours] = rows, [f"{name}[{at}]" for name in of for at in range(len(splits[name]))]
+    return found
 
 
 def _cell_reader(rows: Any, column: str) -> Callable[[int], bytes]:

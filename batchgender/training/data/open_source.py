@@ -22,7 +22,13 @@ def open_source(source: str, notify: Notify) -> LabelledSource:
 
     Folders need no extra; the others are read by the package `datasets`.
     """
-    return LabelledSource(source, _splits(source, notify))
+    splits = _splits(source, notify)
+    filled = {split: photos for split, photos in splits.items() if len(photos)}
+    for split in splits.keys() - filled.keys():
+        made = ": it is made from the training photos" if "train" in filled and split != "train" else ""
+        notify(f"{source}: its {split} split has no labelled photo, and is left out{made}")
+    # Where nothing is left, what asks for the photos says so.
+    return LabelledSource(source, filled or splits)
 
 
 def _in_system_folder(file: Path, root: Path) -> bool:
