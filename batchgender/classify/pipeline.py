@@ -20,7 +20,7 @@ from batchgender.model.self_check import run_self_check
 from batchgender.model.session import AUTO, CPU, check_provider
 from batchgender.model.thresholds import in_force
 from batchgender.photos.decode import to_size
-from batchgender.photos.labels import label_of
+from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
 from batchgender.photos.memory import MemoryLimit
 from batchgender.photos.reading import read_regular, regular_size
 from batchgender.photos.resize import resize
@@ -86,6 +86,7 @@ class Classifier:
         threshold: float | None = None,
         notify: Notify = silent,
         labelled: bool = True,
+        label_names: LabelNames = DEFAULT_NAMES,
     ) -> Iterator[Row]:
         """Yield one row for each photo under these folders, files and patterns, in the order of their paths.
 
@@ -94,15 +95,15 @@ class Classifier:
 
         Photos that can't be read are rows with an error. The prediction is `Unsure` where the confidence is
         below `threshold` (0 to 1); with none given, the thresholds stored in the model decide. `notify` gets one
-        line for each folder that can't be listed; with `labelled` False the folders carry no label. Raises UserError
-        where an input does not exist or is no photo.
+        line for each folder that can't be listed; with `labelled` False the folders carry no label, else `label_names`
+        are what they may be called. Raises UserError where an input does not exist or is no photo.
         """
         given = _flat(photos)
         if arrays := [each for each in given if isinstance(each, np.ndarray)]:
             if len(arrays) < len(given):
                 raise UserError("paths and arrays in one call; give either")
             return self.rows(map(_photo_of_array, range(len(arrays)), arrays), threshold)
-        source = PhotoSource([os.fspath(each) for each in given], notify, labelled)
+        source = PhotoSource([os.fspath(each) for each in given], notify, label_names if labelled else None)
         return self.for_photos(source).rows(source, threshold)
 
     def thresholds(self, threshold: float | None = None) -> dict[str, float]:
@@ -165,7 +166,7 @@ class Classifier:
                     raise OutOfMemory(str(error)) from error
                 errors[index] = str(error)
         answers = iter(self.model.predict(np.stack(list(images.values())))) if images else iter(())
-        labels = [label_of(photo.path, classes, photo.root) if photo.labelled else "" for photo, _ in batch]
+        labels = [_label_of(photo, classes) for photo, _ in batch]
         return [
             Row(photo.path, label=label, error=errors[index])
             if index in errors
@@ -215,6 +216,10 @@ def _read(photos: Sequence[Photo]) -> Iterator[_Batch]:
         yield batch
 
 
+def _label_of(photo: Photo, classes: Sequence[str]) -> str:
+    return photo.names.label_of(photo.path, classes, photo.root) if photo.names else ""
+
+
 def _flat(photos: Iterable[Photos]) -> list[Any]:
     """Paths and arrays, out of the lists that hold them."""
     found: list[Any] = []
@@ -231,7 +236,7 @@ def _photo_of_array(index: int, pixels: NDArray[Any]) -> Photo:
         raise UserError(
             f"photo {index}: an array of {pixels.dtype} {list(pixels.shape)}; give uint8 [height, width, 3], RGB"
         )
-    return Photo("", str(index), labelled=False, pixels=pixels)
+    return Photo("", str(index), names=None, pixels=pixels)
 
 
 def load_classifier(

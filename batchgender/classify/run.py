@@ -41,7 +41,10 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What a run comes to: its figures, the reports written, the files left out by ending, folders not listed."""
+    """What a run comes to: its figures, the reports written, the files left out by ending, folders not listed.
+
+    `folders` are the names of the folders that the photos lie in, where these are two.
+    """
 
     figures: Figures
     reports: tuple[str, ...]
@@ -49,6 +52,7 @@ class FinishedRun:
     unlistable: int
     seconds: float
     resumed: int
+    folders: tuple[str, ...]
 
 
 def check_reports(sink: Sink, options: RunOptions) -> tuple[str, ...]:
@@ -77,21 +81,24 @@ def classify_photos(
     cores = "1 core" if classifier.workers == 1 else f"{classifier.workers} cores"
     notify(f"computed by {classifier.model.session.provider}, {cores}")
     groups = options.groups and join_by_path(options.groups, lambda: (photo.path for photo in source), notify)
+    folders = _Folders()
     counts = RowCounts(info.classes, info.temperature, groups, info.bias)
     settings = {
         "model": classifier.model.digest,
         "photos_from": [os.path.abspath(each) for each in source.inputs],
         "threshold": thresholds,
         "provider": classifier.model.session.provider,
-        **({} if source.labelled else {"labels": "none"}),
+        **({} if source.names else {"labels": "none"}),
+        **({"label_names": source.names.as_dict()} if source.names and source.names.given else {}),
     }
     try:
         sink.begin(info.classes, settings)
         photos = iter(source)
         for row in sink.done(photo.path for photo in photos):
             counts.add(row)
+            folders.add(row.path)
         resumed = counts.photos
-        rows = _counted(classifier.rows(photos, options.threshold), counts, source, options, notify)
+        rows = _counted(classifier.rows(photos, options.threshold), counts, folders, source, options, notify)
         # Closed here: the garbage collector might do it on a worker's thread, which can't wait for itself.
         with closing(rows):
             while group := list(islice(rows, sink.rows_a_write)):
@@ -109,7 +116,23 @@ def classify_photos(
     for report in written:
         write_report(report, figures, _about(classifier, source, thresholds))
     seconds = time.monotonic() - started
-    return FinishedRun(figures, written, source.skipped, source.unlistable, seconds, resumed)
+    return FinishedRun(figures, written, source.skipped, source.unlistable, seconds, resumed, folders.two())
+
+
+class _Folders:
+    """The names of the folders that photos lie in, as long as they are few."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+
+    def add(self, path: str) -> None:
+        """Note the folder of a photo by its path."""
+        if len(self._names) <= 2:
+            self._names.add(path.rpartition("/")[0].rpartition("/")[2])
+
+    def two(self) -> tuple[str, ...]:
+        """Their names where there are two, else none."""
+        return tuple(sorted(self._names)) if len(self._names) == 2 and "" not in self._names else ()
 
 
 def _about(classifier: Classifier, source: PhotoSource, thresholds: dict[str, float]) -> dict[str, Any]:
@@ -129,7 +152,12 @@ def _check_any(source: PhotoSource) -> None:
 
 
 def _counted(
-    rows: Generator[Row], counts: RowCounts, source: PhotoSource, options: RunOptions, notify: Notify
+    rows: Generator[Row],
+    counts: RowCounts,
+    folders: _Folders,
+    source: PhotoSource,
+    options: RunOptions,
+    notify: Notify,
 ) -> Generator[Row]:
     """Pass rows on, counting them for the report and on a progress bar."""
     with Progress("classify", "photos", notify, initial=counts.photos) as progress, closing(rows):
@@ -138,6 +166,7 @@ def _counted(
             Thread(target=lambda: progress.set_total(source.total()), daemon=True).start()
         for row in rows:
             counts.add(row)
+            folders.add(row.path)
             if row.error and options.name_unreadable:
                 notify(f"{row.path}: {row.error}")
             progress.update(1, f"{counts.unreadable:,} unreadable" if counts.unreadable else "")

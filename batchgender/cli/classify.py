@@ -7,12 +7,14 @@ import click
 from batchgender.cli.options import (
     foreign_options,
     inference_options,
+    label_names_option,
     notify_thresholds,
     quiet_option,
     report_options,
 )
 from batchgender.errors import UserError
 from batchgender.io import Notify, one_line
+from batchgender.photos.labels import LabelNames
 
 # Of files that are left out; a folder of other things has many.
 _ENDINGS_NAMED = 10
@@ -34,6 +36,7 @@ _ENDINGS_NAMED = 10
     help=".json or .html; may be given several times.  [default, with labels: NAME.report.json beside --out]",
 )
 @click.option("--no-labels", is_flag=True, help="Take no folder's name for a label.")
+@label_names_option
 @report_options
 @inference_options
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
@@ -50,6 +53,7 @@ def classify(
     model: str | None,
     reports: tuple[str, ...],
     no_labels: bool,
+    label_names: LabelNames,
     threshold: float | None,
     groups: str | None,
     provider: str,
@@ -89,11 +93,13 @@ def classify(
     from batchgender.photos.source import PhotoSource
 
     # All that can be refused is refused before a model is opened.
-    source = PhotoSource(photos, notify, labelled=not no_labels)
+    if no_labels and label_names.given:
+        raise click.UsageError("--no-labels and --label-names exclude each other")
+    source = PhotoSource(photos, notify, None if no_labels else label_names)
 
     from batchgender.classify.run import RunOptions, check_reports, classify_photos
     from batchgender.report.groups_csv import read_groups
-    from batchgender.report.text import LIMIT, NOTE, report_text, summary_text
+    from batchgender.report.text import LIMIT, NOTE, report_text, summary_text, swapped_labels_notice
     from batchgender.results.results_file import ResultsFile
     from batchgender.results.sinks import CsvStream, Sink
 
@@ -112,6 +118,14 @@ def classify(
     texts = [summary_text(figures)] if figures.unlabelled else []
     texts += [report_text(figures), NOTE] if figures.labelled else [LIMIT]
     click.echo("\n\n".join(texts), err=streaming)
+    if notice := swapped_labels_notice("the model", figures.accuracy, figures.evaluated - figures.unsure):
+        notify(notice)
+    if not figures.labelled and finished.folders and not no_labels:
+        one, other = finished.folders
+        notify(
+            f"the folders {one}/ and {other}/ look like labels, and are no names of classes that are known:"
+            f" --label-names female={one} --label-names male={other}, or the other way round, makes them labels"
+        )
     if not figures.labelled and (groups or reports):
         notify("no photo's folder carries a label: there are no figures on right and wrong answers")
     written = [*([] if streaming else [out]), *finished.reports]

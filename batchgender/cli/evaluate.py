@@ -2,8 +2,9 @@
 
 import click
 
-from batchgender.cli.options import foreign_options, notify_thresholds, quiet_option, report_options
+from batchgender.cli.options import foreign_options, label_names_option, notify_thresholds, quiet_option, report_options
 from batchgender.io import Notify
+from batchgender.photos.labels import LabelNames
 
 
 @click.command(short_help="Measure a model on labelled photos.")
@@ -13,6 +14,7 @@ from batchgender.io import Notify
 @click.option(
     "--report", "reports", metavar="FILE", multiple=True, help="Write the report, too: .json or .html; several times."
 )
+@label_names_option
 @report_options
 @click.option("--flip", is_flag=True, help="Average a checkpoint's answers over the photo and its mirror image.")
 @foreign_options
@@ -22,6 +24,7 @@ def evaluate(
     data: str | None,
     split: str,
     reports: tuple[str, ...],
+    label_names: LabelNames,
     threshold: float | None,
     groups: str | None,
     flip: bool,
@@ -44,7 +47,7 @@ def evaluate(
     from batchgender.model.thresholds import in_force
     from batchgender.report.files import check_report, write_report
     from batchgender.report.groups_csv import read_groups
-    from batchgender.report.text import NOTE, report_text
+    from batchgender.report.text import NOTE, report_text, swapped_labels_notice
     from batchgender.training.data.open_source import DEFAULT_SOURCE, open_source
     from batchgender.training.evaluation import EvaluationOptions
     from batchgender.training.evaluation import evaluate as measure
@@ -55,10 +58,12 @@ def evaluate(
     loaded = load_any_model(model, classes, mean, std, flip)
     thresholds = in_force(loaded.info.thresholds, threshold, loaded.info.classes)
     notify_thresholds(loaded.info.thresholds, threshold, notify)
-    source = open_source(data or DEFAULT_SOURCE, notify)
+    source = open_source(data or DEFAULT_SOURCE, notify, label_names)
     photos = source.split(split)
     figures = measure(loaded.predict, loaded.info, photos, notify, EvaluationOptions(thresholds, table))
     click.echo(f"{report_text(figures)}\n\n{NOTE}")
+    if notice := swapped_labels_notice("the model", figures.accuracy, figures.evaluated - figures.unsure):
+        notify(notice)
     for report in reports:
         about = {"model": model, "photos_from": [source.name], "split": split, "thresholds": thresholds}
         write_report(report, figures, about)

@@ -10,6 +10,7 @@ import click
 
 from batchgender.errors import UserError, os_reason
 from batchgender.io import Notify, check_writable, silent, written_whole
+from batchgender.photos.labels import LabelNames, parse_label_names
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -106,6 +107,25 @@ def foreign_options(command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def _read_label_names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> LabelNames:
+    try:
+        return parse_label_names(value)
+    except UserError as error:
+        raise click.UsageError(str(error), ctx) from error
+
+
+def label_names_option(command: Command) -> Command:
+    """What folders and columns call the classes, beside the names that are known."""
+    option = click.option(
+        "--label-names",
+        metavar="CLASS=NAME,...",
+        multiple=True,
+        callback=_read_label_names,
+        help="Other names of a class among the labels: female=mujer,1.0; several times, or a file of such lines.",
+    )
+    return option(command)
 
 
 def report_options(command: Command) -> Command:

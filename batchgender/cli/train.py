@@ -4,9 +4,10 @@ from typing import Any
 
 import click
 
-from batchgender.cli.options import quiet_option
+from batchgender.cli.options import label_names_option, quiet_option
 from batchgender.extras import require_extra
 from batchgender.io import Notify
+from batchgender.photos.labels import LabelNames
 
 
 @click.command(short_help="Train a model on labelled photos.")
@@ -16,6 +17,7 @@ from batchgender.io import Notify
     help="Hub id, saved dataset, parquet folder, or folder SPLIT/CLASS/* or CLASS/*."
     "  [default: myvision/gender-classification]",
 )
+@label_names_option
 @click.option(
     "--recipe",
     metavar="R",
@@ -61,6 +63,7 @@ def train(
     out: str | None,
     resume: bool,
     tensorboard: bool,
+    label_names: LabelNames,
     notify: Notify,
     **options: Any,
 ) -> None:
@@ -88,7 +91,7 @@ def train(
     options["weights"] = "imagenet" if pretrained else weights and named_model(weights)
     options["teacher"] = [named_model(file) for file in options["teacher"]]
     given = {key: value for key, value in options.items() if value not in (None, [])}
-    plan = (resumed_run if resume else new_run)(given, data, out)
+    plan = (resumed_run if resume else new_run)(given, data, out, label_names)
     figures = start(plan, device, notify, tensorboard)
     click.echo(f"test split, {plan.out / 'best.pt'}: {report_text(figures)}\n\n{NOTE}")
     notify(f"written: {plan.out}/best.pt, last.pt, history.csv; the picture: {plan.out / 'history.png'}")

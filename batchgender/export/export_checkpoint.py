@@ -119,7 +119,7 @@ def export_checkpoint(
     module, info = checkpoint.deployed(options.flip), checkpoint.info(options.flip)
     info = replace(info, license=options.license or info.license)
     labels_needed = bool(options.rank or options.precision or options.max_flips is not None)
-    photos = open_export_photos(data, checkpoint.source, labels_needed, notify)
+    photos = open_export_photos(data, checkpoint, labels_needed, notify)
     # Before the layers are made smaller: what they were is what counts.
     test = _test_reference(checkpoint, module, photos, options.max_flips, notify)
     onnx_writer: Write = partial(onnx_format.write, opset=options.opset)

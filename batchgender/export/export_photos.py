@@ -10,6 +10,7 @@ from batchgender.errors import UnreadablePhoto, UserError
 from batchgender.io import Notify
 from batchgender.photos.decode import decode
 from batchgender.photos.generated import generated_pictures
+from batchgender.training.checkpoint import Checkpoint
 from batchgender.training.data.batches import Batches
 from batchgender.training.data.labelled_photos import LabelledPhotos
 from batchgender.training.data.open_source import open_source
@@ -71,17 +72,18 @@ class ExportPhotos:
         return CheckPhotos(generated_pictures(_CHECKED), "generated pictures (no photos)")
 
 
-def open_export_photos(data: str | None, trained_on: str, labels_needed: bool, notify: Notify) -> ExportPhotos:
-    """Open the photos that the user named, else those of the training where they are here.
+def open_export_photos(data: str | None, checkpoint: Checkpoint, labels_needed: bool, notify: Notify) -> ExportPhotos:
+    """Open the photos that the user named, else those of the checkpoint's training where they are here.
 
     A Hub id is asked only where labels are needed: an export must work without a network.
     """
+    trained_on = checkpoint.source
     if data:
-        return ExportPhotos(data, True, open_source(data, notify))
+        return ExportPhotos(data, True, open_source(data, notify, checkpoint.label_names))
     if not labels_needed and not Path(trained_on).exists():
         return ExportPhotos(trained_on, False, None)
     try:
-        return ExportPhotos(trained_on, False, open_source(trained_on, notify))
+        return ExportPhotos(trained_on, False, open_source(trained_on, notify, checkpoint.label_names))
     except UserError as error:
         return ExportPhotos(trained_on, False, None, error)
 

@@ -49,7 +49,7 @@ def measure_variants(
     """
     checkpoint = checkpoints.load(checkpoint_file)
     module, info = checkpoint.deployed(), checkpoint.info()
-    photos = open_export_photos(data, checkpoint.source, True, notify)
+    photos = open_export_photos(data, checkpoint, True, notify)
     smaller = SmallerModel.prepare(checkpoint, module, photos, notify)
     module.network = fold_batch_norm(module.network)
     writers: dict[str, Write] = {

@@ -14,7 +14,7 @@ from batchgender.errors import UserError
 from batchgender.io import Notify
 from batchgender.model.metadata import METADATA_KEY, ModelInfo
 from batchgender.model.session import Session, open_session
-from batchgender.photos.labels import canonical_name
+from batchgender.photos.labels import DEFAULT_NAMES
 from batchgender.version import __version__
 
 DEFAULT_MODEL = Path("exports/batchgender.onnx")
@@ -124,7 +124,7 @@ def open_model(
     assert classes and mean and std
     sides = shape[2:] if shape[1] == 3 else shape[1:3]
     size = next((side for side in sides if isinstance(side, int)), 224)
-    names = [canonical_name(name) for name in classes]
+    names = [DEFAULT_NAMES.canonical_name(name) for name in classes]
     if len(names) != len(set(names)):
         raise UserError(f"--classes {','.join(classes)}: two of them are the same class ({', '.join(names)})")
     if not np.isfinite([*mean, *std]).all() or min(std) <= 0:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from batchgender.errors import UserError, os_reason
 from batchgender.io import Notify, silent
+from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
 from batchgender.photos.reading import is_photo
 
 # What systems, and boxes that share files, leave beside photos: thumbnails, waste baskets, snapshots.
@@ -37,14 +38,14 @@ _NO_PHOTOS = {
 class Photo:
     """A photo found: its file, the path that its row shows (with `/`), and the name of the folder it was found under.
 
-    Where `labelled` is False, its folders carry no label. `pixels`, uint8 [height, width, 3] RGB, stand for the file of
-    a photo that is in memory already.
+    `names` are what its folders may call the classes, None where they carry no label. `pixels`, uint8
+    [height, width, 3] RGB, stand for the file of a photo that is in memory already.
     """
 
     file: str
     path: str
     root: str = ""
-    labelled: bool = True
+    names: LabelNames | None = DEFAULT_NAMES
     pixels: NDArray[np.uint8] | None = field(default=None, compare=False)
 
 
@@ -59,12 +60,15 @@ class PhotoSource:
     A tree is walked as it is iterated, so that the first photos are soon there and memory does not grow with their
     number; a short one, counted by `count_up_to`, is walked once. `notify` gets one line for each folder that can't be
     listed and each loop of links; `skipped` counts, by ending, the files that are no photos (`reading.is_photo`).
-    Hidden files (a leading dot) are left out, and folders that systems make (`is_system_folder`). With `labelled` False
-    no folder's name counts as a label. Raises UserError where an input does not exist or is no photo.
+    Hidden files (a leading dot) are left out, and folders that systems make (`is_system_folder`). `names` are what
+    folders may call the classes; with None no folder's name counts as a label. Raises UserError where an input does not
+    exist or is no photo.
     """
 
-    def __init__(self, inputs: Sequence[str], notify: Notify = silent, labelled: bool = True) -> None:
-        self.inputs, self.labelled = list(inputs), labelled
+    def __init__(
+        self, inputs: Sequence[str], notify: Notify = silent, names: LabelNames | None = DEFAULT_NAMES
+    ) -> None:
+        self.inputs, self.names = list(inputs), names
         self._notify = notify
         self._notified: set[str] = set()
         self.skipped: Counter[str] = Counter()
@@ -104,7 +108,7 @@ class PhotoSource:
         for file in self._files:
             if not os.path.isdir(file):
                 parent = os.path.basename(os.path.dirname(os.path.abspath(file)))
-                yield Photo(file, printable(os.path.basename(file) if alone else file), parent, self.labelled)
+                yield Photo(file, printable(os.path.basename(file) if alone else file), parent, self.names)
                 continue
             prefix = "" if alone else file.rstrip("/" + os.sep) + "/"
             yield from self._walk(file, prefix, os.path.basename(os.path.abspath(file)), ())
@@ -137,7 +141,7 @@ class PhotoSource:
             if name.endswith("/"):
                 yield from self._walk(os.path.join(folder, name[:-1]), prefix + name, root, (*above, here))
             elif is_photo(file := os.path.join(folder, name)):
-                yield Photo(file, printable(prefix + name), root, self.labelled)
+                yield Photo(file, printable(prefix + name), root, self.names)
             else:
                 self.skipped[os.path.splitext(name)[1].lower() or "no ending"] += 1
 

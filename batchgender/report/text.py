@@ -9,6 +9,9 @@ LIMIT = "The model predicts how a photo's subject was labelled in its training d
 NOTE = f"{LIMIT} Read the figures of each class beside the overall one."
 # A terminal shows so many groups of one column; the JSON report has all.
 _GROUPS_SHOWN = 200
+# Below this share of right answers, over so many photos, labels are swapped rather than a model bad.
+_SWAPPED = 0.35
+_FEWEST_TO_JUDGE = 50
 
 
 def report_text(figures: Figures) -> str:
@@ -17,6 +20,17 @@ def report_text(figures: Figures) -> str:
     if figures.groups:
         parts.append(groups_text(figures.groups))
     return "\n\n".join(parts)
+
+
+def swapped_labels_notice(model: str, accuracy: float | None, count: int) -> str:
+    """A line where the accuracy over `count` labelled photos is so low that the labels are rather swapped, else ""."""
+    if accuracy is None or count < _FEWEST_TO_JUDGE or accuracy >= _SWAPPED:
+        return ""
+    return (
+        f"{model} is right on {percent(accuracy)} of {count:,} labelled photos, far below one half: are the"
+        " labels the other way round? --label-names says which is which (UTKFace has 0 for male:"
+        " --label-names male=0 --label-names female=1)"
+    )
 
 
 def summary_text(figures: Figures) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from batchgender.errors import UserError, os_reason
 from batchgender.io import first_line, written_whole
 from batchgender.model.metadata import METADATA_KEY, CalibrationFit, ModelInfo, SplitFigures
+from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
 from batchgender.training.networks.deployed import Deployed
 from batchgender.training.networks.registry import build
 from batchgender.training.recipe import Recipe
@@ -53,7 +54,10 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained network: weights, classes, how it was trained and on what, its calibration and its figures."""
+    """A trained network: weights, classes, how it was trained and on what, its calibration and its figures.
+
+    `label_names` are what the labels of its source call the classes.
+    """
 
     weights: dict[str, Tensor]
     classes: list[str]
@@ -63,6 +67,7 @@ class Checkpoint:
     calibration: Calibration = Calibration()
     metrics: SplitFigures | None = None
     license: str = LICENSE
+    label_names: LabelNames = DEFAULT_NAMES
 
     def network(self) -> nn.Module:
         """The network with these weights, in evaluation mode, on the CPU."""
@@ -134,6 +139,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         "calibration": asdict(calibration.fit) if calibration.fit else {},
         "metrics": asdict(checkpoint.metrics) if checkpoint.metrics else {},
         "license": checkpoint.license,
+        "label_names": checkpoint.label_names.as_dict(),
         "schema": _SCHEMA,
     }
     try:
@@ -192,6 +198,7 @@ def _from_dict(data: dict[str, Any]) -> Checkpoint:
         calibration=calibration,
         metrics=SplitFigures.from_dict(data.get("metrics", {})),
         license=data.get("license", LICENSE),
+        label_names=LabelNames(data.get("label_names", {})),
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgender.io import check_writable
+from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.data.open_source import DEFAULT_SOURCE
 from batchgender.training.networks.registry import check_architecture
@@ -23,12 +24,14 @@ class RunPlan:
     source: str
     out: Path
     resume: bool = False
+    label_names: LabelNames = DEFAULT_NAMES
 
 
-def new_run(given: dict[str, Any], source: str | None, out: str | None) -> RunPlan:
+def new_run(given: dict[str, Any], source: str | None, out: str | None, names: LabelNames = DEFAULT_NAMES) -> RunPlan:
     """A run of a recipe changed as `given`, in `out` or in the next free folder of runs/.
 
-    `given` may name the recipe, or its file, under "recipe". Raises UserError on what makes no recipe.
+    `given` may name the recipe, or its file, under "recipe"; `names` are what labels may call the classes. Raises
+    UserError on what makes no recipe.
     """
     options = dict(given)
     recipe = changed(find_recipe(options.pop("recipe", DEFAULT_RECIPE)), options)
@@ -36,10 +39,12 @@ def new_run(given: dict[str, Any], source: str | None, out: str | None) -> RunPl
     check_files(recipe)
     folder = Path(out) if out else free_folder(RUNS, recipe, LAST)
     check_writable(folder / LAST, "--out")
-    return RunPlan(recipe, source or DEFAULT_SOURCE, folder)
+    return RunPlan(recipe, source or DEFAULT_SOURCE, folder, label_names=names)
 
 
-def resumed_run(given: dict[str, Any], source: str | None, out: str | None) -> RunPlan:
+def resumed_run(
+    given: dict[str, Any], source: str | None, out: str | None, names: LabelNames = DEFAULT_NAMES
+) -> RunPlan:
     """The run in `out`, or the newest in runs/; raises UserError where `given` is not what it was begun with."""
     folder = Path(out) if out else newest(RUNS, LAST, "nothing to resume; start with `batchgender train`").parent
     before = checkpoints.load(folder / LAST)
@@ -49,8 +54,10 @@ def resumed_run(given: dict[str, Any], source: str | None, out: str | None) -> R
     # Changes that the command line made to it when the run was begun need not be given again.
     if recipe and find_recipe(recipe).name != before.recipe.name:
         others.append("recipe")
+    if names.given and names.as_dict() != before.label_names.as_dict():
+        others.append("label_names")
     if others:
         raise begun_with_another(folder, others, "run")
     recipe_now = changed(before.recipe, options)
     check_files(recipe_now, begun=True)
-    return RunPlan(recipe_now, source or before.source, folder, resume=True)
+    return RunPlan(recipe_now, source or before.source, folder, True, before.label_names)

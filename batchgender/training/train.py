@@ -21,6 +21,7 @@ from batchgender.training.networks.deployed import logits_of, probabilities_of
 from batchgender.training.predictions import BATCH, predict_split
 from batchgender.training.run_folders import make_folder
 from batchgender.training.run_plan import BEST, LAST, RunPlan
+from batchgender.training.swapped_labels import warn_of_swapped_labels
 from batchgender.training.trainer import Trainer
 
 
@@ -42,10 +43,11 @@ def train(plan: RunPlan, device: str, notify: Notify, tensorboard: bool = False)
     """
     recipe, out, target = plan.recipe, plan.out, pick_device(device)
     start = _start(plan)
-    source = open_source(plan.source, notify)
+    source = open_source(plan.source, notify, plan.label_names)
     photos, validation, test = source.train, source.val, source.test
     check_trainable(photos, plan.source)
     check_splits(source)
+    warn_of_swapped_labels(validation, notify)
     if start and start.run.fingerprint != photos.fingerprint():
         raise UserError(f"{plan.source}: the training photos have changed since {out / LAST} was written")
     trainer = Trainer(recipe, photos, validation, plan.source, target, notify, start)
@@ -67,7 +69,7 @@ def train(plan: RunPlan, device: str, notify: Notify, tensorboard: bool = False)
                 notify(f"no better validation accuracy in {recipe.patience} epochs: stopped after epoch {last}")
                 break
             record = trainer.epoch(epoch, out)
-            state = trainer.state(epoch, [*state.run.history, record])
+            state = replace(trainer.state(epoch, [*state.run.history, record]), label_names=plan.label_names)
             _keep(state, out)
             if board:
                 board.add(record)

@@ -8,14 +8,14 @@ import numpy as np
 
 from batchgender.errors import UserError
 from batchgender.io import Notify
-from batchgender.photos.labels import canonical_classes, canonical_name
+from batchgender.photos.labels import LabelNames
 from batchgender.photos.reading import is_photo, read_bytes
 from batchgender.photos.source import PhotoSource, is_system_folder
 from batchgender.training.data.labelled_photos import LabelledPhotos
 from batchgender.training.data.splits import split_named
 
 
-def from_folder(source: str, notify: Notify) -> dict[str, LabelledPhotos]:
+def from_folder(source: str, notify: Notify, names: LabelNames) -> dict[str, LabelledPhotos]:
     """The splits of a folder; raises UserError where it has no folders of classes, or a split's photos are in none."""
     root = Path(source)
     folders = _subfolders(root)
@@ -26,10 +26,10 @@ def from_folder(source: str, notify: Notify) -> dict[str, LabelledPhotos]:
     for split, of in roots.items():
         for folder in of:
             _check_loose_photos(folder, bool(class_folders[split]), notify)
-    classes = canonical_classes(folder.name for folders in class_folders.values() for folder in folders)
+    classes = names.canonical_classes(folder.name for folders in class_folders.values() for folder in folders)
     if not classes:
         raise UserError(f"{source}: no class folders in it; expected SPLIT/CLASS/* or CLASS/*")
-    return {split: _files(root, folders, classes, notify) for split, folders in class_folders.items()}
+    return {split: _files(root, folders, classes, names, notify) for split, folders in class_folders.items()}
 
 
 def _split_folders(root: Path, folders: Sequence[Path], notify: Notify) -> dict[str, list[Path]]:
@@ -64,12 +64,14 @@ def _subfolders(folder: Path) -> list[Path]:
     return sorted(each for each in folder.iterdir() if each.is_dir() and not is_system_folder(each.name))
 
 
-def _files(root: Path, folders: Sequence[Path], classes: list[str], notify: Notify) -> LabelledPhotos:
+def _files(
+    root: Path, folders: Sequence[Path], classes: list[str], names: LabelNames, notify: Notify
+) -> LabelledPhotos:
     files: list[str] = []
     labels: list[int] = []
     for folder in folders:
         found = [photo.file for photo in PhotoSource([str(folder)], notify)]
         files += found
-        labels += [classes.index(canonical_name(folder.name))] * len(found)
-    names = [os.path.relpath(file, root) for file in files]
-    return LabelledPhotos(classes, np.array(labels, np.int64), names, lambda i: read_bytes(files[i]))
+        labels += [classes.index(names.canonical_name(folder.name))] * len(found)
+    titles = [os.path.relpath(file, root) for file in files]
+    return LabelledPhotos(classes, np.array(labels, np.int64), titles, lambda i: read_bytes(files[i]))

@@ -5,6 +5,7 @@ import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import numpy as np
 
 from batchgender.errors import UnreadablePhoto, UserError
 from batchgender.io import Notify, first_line
-from batchgender.photos.labels import canonical_classes, canonical_name
+from batchgender.photos.labels import LabelNames
 from batchgender.photos.reading import read_bytes
+from batchgender.training.data.label_columns import classes_of_values
 from batchgender.training.data.labelled_photos import LabelledPhotos
 from batchgender.training.data.splits import split_named
 
@@ -24,14 +26,14 @@ _LABEL_COLUMNS = ("label", "labels", "gender", "sex", "class", "target")
 _SECONDS = 5.0
 
 
-def from_saved_dataset(source: str, notify: Notify) -> dict[str, LabelledPhotos]:
+def from_saved_dataset(source: str, notify: Notify, names: LabelNames) -> dict[str, LabelledPhotos]:
     """The splits of a dataset that `datasets` saved; raises UserError where it is damaged."""
     try:
         loaded = datasets.load_from_disk(source)
     except Exception as error:  # A damaged dataset raises whatever Arrow meets.
         raise UserError(f"{source}: can't load this saved dataset ({first_line(error)})") from error
     splits = loaded if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}
-    return _from_datasets(splits, source, notify)
+    return _from_datasets(splits, source, notify, names)
 
 
 def _parquet_splits(files: Sequence[Path], root: Path) -> dict[str, list[str]]:
@@ -45,7 +47,7 @@ def _parquet_splits(files: Sequence[Path], root: Path) -> dict[str, list[str]]:
     return splits
 
 
-def from_parquet(source: str, files: Sequence[Path], notify: Notify) -> dict[str, LabelledPhotos]:
+def from_parquet(source: str, files: Sequence[Path], notify: Notify, names: LabelNames) -> dict[str, LabelledPhotos]:
     """The splits of a parquet file, or of a folder of them; raises UserError where they are damaged."""
     splits = {"train": [source]} if Path(source).is_file() else _parquet_splits(files, Path(source))
     datasets.disable_progress_bars()
@@ -53,10 +55,10 @@ def from_parquet(source: str, files: Sequence[Path], notify: Notify) -> dict[str
         loaded = datasets.load_dataset("parquet", data_files=splits)
     except Exception as error:  # As above.
         raise UserError(f"{source}: can't load these parquet files ({first_line(error)})") from error
-    return _from_datasets(loaded, source, notify)
+    return _from_datasets(loaded, source, notify, names)
 
 
-def from_hub(source: str, notify: Notify, otherwise: str) -> dict[str, LabelledPhotos]:
+def from_hub(source: str, notify: Notify, names: LabelNames, otherwise: str) -> dict[str, LabelledPhotos]:
     """The splits of a dataset of the Hugging Face Hub, or of its copy in the cache; raises UserError without either.
 
     `otherwise` ends that error: what else a user can do.
@@ -76,24 +78,25 @@ def from_hub(source: str, notify: Notify, otherwise: str) -> dict[str, LabelledP
             f"{source}: can't load it from the Hugging Face Hub ({reason});"
             f" check the id and the network, or {otherwise}"
         ) from error
-    return _from_datasets(loaded, source, notify)
+    return _from_datasets(loaded, source, notify, names)
 
 
-def _from_datasets(splits: Any, source: str, notify: Notify) -> dict[str, LabelledPhotos]:
+def _from_datasets(splits: Any, source: str, notify: Notify, names: LabelNames) -> dict[str, LabelledPhotos]:
     """Turn the splits of a `datasets` dataset into ours; its images stay bytes until we decode them."""
     named = _splits_by_our_names(splits, source, notify)
     features = next(iter(named.values()))[0].features
     image_column = _image_column(features, source)
     label_column = _label_column(features, image_column, source)
     values = {ours: rows.with_format(None)[label_column][:] for ours, (rows, _) in named.items()}
-    names = _class_names(features[label_column], values, label_column, notify)
-    classes = canonical_classes(names.values())
+    declared = getattr(features[label_column], "names", None)
+    class_of = classes_of_values(declared, chain(*values.values()), label_column, names, notify)
+    classes = names.canonical_classes(class_of.values())
     loaded = {}
     for ours, (rows, titles) in named.items():
-        known = [at for at, value in enumerate(values[ours]) if value in names]
+        known = [at for at, value in enumerate(values[ours]) if value in class_of]
         if len(known) < len(rows):
             notify(f"{source}: {len(rows) - len(known):,} photos of its {ours} split have no label, and are left out")
-        labels = np.array([classes.index(canonical_name(names[values[ours][at]])) for at in known], np.int64)
+        labels = np.array([classes.index(names.canonical_name(class_of[values[ours][at]])) for at in known], np.int64)
         images = rows.cast_column(image_column, datasets.Image(decode=False)).select(known)
         loaded[ours] = LabelledPhotos(classes, labels, [titles[at] for at in known], _cell_reader(images, image_column))
     return loaded
@@ -158,17 +161,6 @@ def _label_column(features: Any, image_column: str, source: str) -> str:
         if by_name or len(candidates) == 1:
             return (by_name or candidates)[0]
     raise UserError(f"{source}: no column named label (or gender, sex, class) among {', '.join(features)}")
-
-
-def _class_names(feature: Any, values: dict[str, Sequence[Any]], column: str, notify: Notify) -> dict[Any, str]:
-    """Map each value of the label column to its class name."""
-    found = sorted({value for split in values.values() for value in split if value is not None}, key=str)
-    declared = getattr(feature, "names", None)
-    names = dict(enumerate(declared)) if declared else {value: str(value) for value in found}
-    if set(names.values()) == {"0", "1"}:
-        notify(f"the column {column} does not name its classes: taking 0 for Female and 1 for Male")
-        return {value: ("Female", "Male")[int(name)] for value, name in names.items()}
-    return names
 
 
 def _answers(address: str) -> bool:

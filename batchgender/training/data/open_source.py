@@ -6,6 +6,7 @@ from pathlib import Path
 from batchgender.errors import UserError
 from batchgender.extras import require_extra
 from batchgender.io import Notify
+from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
 from batchgender.photos.source import is_system_folder
 from batchgender.training.data.folders import from_folder
 from batchgender.training.data.labelled_photos import LabelledPhotos
@@ -17,12 +18,13 @@ OFFLINE_WAYS = (
 )
 
 
-def open_source(source: str, notify: Notify) -> LabelledSource:
+def open_source(source: str, notify: Notify, names: LabelNames = DEFAULT_NAMES) -> LabelledSource:
     """Open a source by its path or Hub id, once for all its splits; raises UserError where it can't be read.
 
-    Folders need no extra; the others are read by the package `datasets`.
+    `names` are what its labels may call the classes. Folders need no extra; the others are read by the package
+    `datasets`.
     """
-    splits = _splits(source, notify)
+    splits = _splits(source, notify, names)
     filled = {split: photos for split, photos in splits.items() if len(photos)}
     for split in splits.keys() - filled.keys():
         made = ": it is made from the training photos" if "train" in filled and split != "train" else ""
@@ -35,7 +37,7 @@ def _in_system_folder(file: Path, root: Path) -> bool:
     return any(map(is_system_folder, file.relative_to(root).parts[:-1]))
 
 
-def _splits(source: str, notify: Notify) -> dict[str, LabelledPhotos]:
+def _splits(source: str, notify: Notify, names: LabelNames) -> dict[str, LabelledPhotos]:
     path = Path(source)
     parquet = [path] if path.is_file() and path.suffix == ".parquet" else []
     saved = False
@@ -45,7 +47,7 @@ def _splits(source: str, notify: Notify) -> dict[str, LabelledPhotos]:
             [] if saved else [file for file in sorted(path.rglob("*.parquet")) if not _in_system_folder(file, path)]
         )
         if not saved and not parquet:
-            return from_folder(source, notify)
+            return from_folder(source, notify, names)
     elif path.exists() and not parquet:
         raise UserError(f"{source}: neither a folder nor a parquet file; {OFFLINE_WAYS}")
     elif not path.exists() and (not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source) or source.startswith(".")):
@@ -55,7 +57,7 @@ def _splits(source: str, notify: Notify) -> dict[str, LabelledPhotos]:
     from batchgender.training.data import hugging_face
 
     if saved:
-        return hugging_face.from_saved_dataset(source, notify)
+        return hugging_face.from_saved_dataset(source, notify, names)
     if parquet:
-        return hugging_face.from_parquet(source, parquet, notify)
-    return hugging_face.from_hub(source, notify, OFFLINE_WAYS)
+        return hugging_face.from_parquet(source, parquet, notify, names)
+    return hugging_face.from_hub(source, notify, names, OFFLINE_WAYS)
