@@ -78,7 +78,7 @@ def classify_photos(
     groups = options.groups and join_by_path(options.groups, lambda: (photo.path for photo in source), notify)
     counts = RowCounts(info.classes, info.temperature, groups, info.bias)
     settings = {
-        "model": classifier.model.digest,
+        "model": classifier.model.fingerprint,
         "photos_from": [os.path.abspath(each) for each in source.inputs],
         "threshold": thresholds,
         "provider": classifier.model.session.provider,

@@ -14,7 +14,7 @@ import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
 from batchgender.errors import NoRoom, UnreadablePhoto, os_reason  # noqa: E402
-from batchgender.photos.resize import resize  # noqa: E402
+from batchgender.photos.resize import Size, resize  # noqa: E402
 
 # What that many pixels take uncompressed, with transparency.
 _BYTE_LIMIT = 4 * PIXEL_LIMIT
@@ -34,10 +34,10 @@ _REDUCED = {8: cv2.IMREAD_REDUCED_GRAYSCALE_8, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 
 
-def to_size(data: bytes, size: int) -> NDArray[np.uint8]:
-    """Decode an image file's bytes to uint8 [size, size, 3] RGB, upright; raises UnreadablePhoto."""
+def to_size(data: bytes, size: Size) -> NDArray[np.uint8]:
+    """Decode an image file's bytes to uint8 RGB of `size`, [height, width, 3], upright; raises UnreadablePhoto."""
     # Twice the size is left for the filter that follows: answers then stay the same (`tests/test_decode.py`).
-    image = decode(data, 2 * size)
+    image = decode(data, 2 * (size if isinstance(size, int) else max(size)))
     try:
         return resize(image, size)
     except (cv2.error, MemoryError) as error:

@@ -97,8 +97,8 @@ def test_external_weights_that_are_gone_are_said_in_a_line(cli: Cli, files: dict
     [
         (["female", "male"], MEAN, (0, 0, 0), "--std above 0"),
         (["female", "male"], MEAN, (0.5, -0.5, 0.5), "--std above 0"),
-        (["female", "male"], (float("nan"), 0, 0), STD, "--mean and --std are numbers"),
-        (["female", "male"], MEAN, (0.5, float("inf"), 0.5), "--mean and --std are numbers"),
+        (["female", "male"], (float("nan"), 0, 0), STD, "--mean and --std are three numbers"),
+        (["female", "male"], MEAN, (0.5, float("inf"), 0.5), "--mean and --std are three numbers"),
         (["female", "woman"], MEAN, STD, "two of them are the same class (Female, Female)"),
     ],
 )

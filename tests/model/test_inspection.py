@@ -48,7 +48,10 @@ def test_parameters_and_multiplications_are_those_of_the_network(cli: Cli, tmp_p
     assert found["parameters"] == sum(p.numel() for p in network.parameters())
     assert found["multiply_adds"] == 8 * 16 * 16 * 27 + 2 * 8 * 16 * 16
     assert found["weights"] == "float32" and found["batchgender"] is None and found["golden_difference"] is None
-    assert found["classify"].startswith("no: not from batchgender") and "--classes, --mean, --std" in found["classify"]
+    assert (
+        found["classify"].startswith("no: not from batchgender")
+        and "--classes A,B --mean N,N,N --std" in found["classify"]
+    )
 
 
 def test_a_file_of_ours_is_told_in_words(cli: Cli, embeddable: Path) -> None:
