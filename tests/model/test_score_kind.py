@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from foreign_files import Node, node, write_foreign
+from onnx import helper
+
+from batchgender.model.score_kind import ScoreKind, score_kind
+
+PROBABILITIES, LOGITS, UNKNOWN = ScoreKind.PROBABILITIES, ScoreKind.LOGITS, ScoreKind.UNKNOWN
+SLICE = {"from": np.array([0]), "to": np.array([1]), "axis": np.array([1]), "flat": np.array([-1, 2, 1, 1])}
+
+
+@pytest.mark.parametrize(
+    ("ends", "kind"),
+    [
+        ([node("Identity", "logits", "y")], LOGITS),
+        ([node("Softmax", "logits", "y")], PROBABILITIES),
+        ([node("Sigmoid", "logits", "y")], PROBABILITIES),
+        ([node("LogSoftmax", "logits", "y")], LOGITS),
+        ([node("Softmax", "logits", "p"), node("Reshape", ["p", "flat"], "y")], PROBABILITIES),
+        ([node("Sigmoid", "logits", "p"), node("Slice", ["p", "from", "to", "axis"], "y")], PROBABILITIES),
+        ([node("Softmax", "logits", "p"), node("Cast", "p", "h", to=10), node("Cast", "h", "y", to=1)], PROBABILITIES),
+        ([node("Softmax", "logits", "p"), node("Squeeze", "p", "q"), node("Identity", "q", "y")], PROBABILITIES),
+        ([node("Softmax", "logits", "p"), node("Mul", ["p", "p"], "y")], UNKNOWN),
+        ([node("Exp", "logits", "y")], UNKNOWN),
+    ],
+)
+def test_the_last_nodes_tell_what_values_are(tmp_path: Path, ends: list[Node], kind: ScoreKind) -> None:
+    file = write_foreign(tmp_path / "f.onnx", ends, {"y": ["n", "c"]}, constants=SLICE)
+    assert score_kind(str(file), "y", None) is kind
+
+
+def test_of_values_put_side_by_side_each_has_its_own_kind(tmp_path: Path) -> None:
+    """Gender after a softmax, and an age, in one output."""
+    ends = [
+        node("Softmax", "logits", "gender"),
+        node("MatMul", ["means", "weight"], "ages"),
+        node("Slice", ["ages", "from", "to", "axis"], "age"),
+        node("Concat", ["age", "gender"], "y", axis=1),
+    ]
+    file = str(write_foreign(tmp_path / "f.onnx", ends, {"y": ["n", 3]}, constants=SLICE))
+    assert score_kind(file, "y", [1, 2]) is PROBABILITIES
+    assert score_kind(file, "y", [0]) is LOGITS
+    assert score_kind(file, "y", [0, 1]) is score_kind(file, "y", None) is UNKNOWN
+
+
+def test_a_function_in_the_file_is_looked_into(tmp_path: Path) -> None:
+    own = [helper.make_opsetid("", 13)]
+    function = helper.make_function("own", "Ends", ["a"], ["b"], [node("Softmax", "a", "b")], own)
+    call = helper.make_node("Ends", ["logits"], ["y"], domain="own")
+    file = write_foreign(tmp_path / "f.onnx", [call], {"y": ["n", 2]})
+    model = onnx.load(file)
+    model.functions.append(function)
+    model.opset_import.append(helper.make_opsetid("own", 1))
+    onnx.save_model(model, file)
+    assert score_kind(str(file), "y", None) is PROBABILITIES
