@@ -1,7 +1,7 @@
 """An ONNX classifier that is not from batchgender: how it is fed and read."""
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ class ForeignInput:
 class ForeignModel:
     """A foreign file with what the user says of it; `info` is the metadata that it would have."""
 
-    file: str
+    file: str = field(repr=False)
     input: ForeignInput
     output: ForeignOutput
     info: ModelInfo
@@ -139,14 +139,14 @@ def what_is_needed(session: Session, file: str) -> str:
 def _missing(session: Session, given: ForeignInput, options: ForeignOptions) -> list[str]:
     """The options without which the file can't be used, with what to fill in; none where all that must be is there."""
     forms = {"classes": "A,B", "mean": "N,N,N", "std": "N,N,N"}
-    missing = [f"--{name} {form}" for name, form in forms.items() if not getattr(options, name)]
+    missing = [f"--{name} {form}" for name, form in forms.items() if getattr(options, name) is None]
     if not missing:
         return []
     outputs = [output for output in session.outputs if options.output in (None, output.name)]
     # Two classes, where none are named yet.
-    fitting = fitting_outputs(outputs, given.batch, options.columns, len(options.classes or "AB"))
+    fitting = fitting_outputs(outputs, given.batch, None, 2 if options.classes is None else len(options.classes))
     if len(outputs) > 1:
-        missing.append(f"--output {fitting[0].name if len(fitting) == 1 else 'NAME'}")
-    if not fitting:
+        missing.append(f"--output {shlex.quote(fitting[0].name) if len(fitting) == 1 else 'NAME'}")
+    if not fitting and options.columns is None:
         missing.append("--columns I,J")
     return missing

@@ -41,7 +41,7 @@ class ForeignOptions:
 
     def class_names(self) -> list[str]:
         """The classes by our names; raises UserError where they are fewer than two, empty, or twice the same."""
-        given = self.classes or ()
+        given = () if self.classes is None else self.classes
         names = [canonical_name(name.strip()) for name in given]
         if len(names) < 2 or not all(names):
             raise UserError("--classes: give two or more names")
@@ -55,21 +55,24 @@ class ForeignOptions:
         if self.columns is None:
             return None
         listed = f"--columns {_listed(self.columns)}"
-        if not all(isinstance(column, int) and column >= 0 for column in self.columns):
+        if not all(isinstance(column, int | np.integer) and column >= 0 for column in self.columns):
             raise UserError(f"{listed}: give whole numbers; the first value is 0")
         if len(set(self.columns)) < len(self.columns):
             raise UserError(f"{listed}: names a value twice")
         if len(self.columns) != classes and (len(self.columns), classes) != (1, 2):
             raise UserError(f"{listed}: {len(self.columns)} for {classes} classes; give one a class, as --classes")
-        return list(self.columns)
+        return [int(column) for column in self.columns]
 
     def pixels(self) -> tuple[list[float], list[float], bool]:
         """Mean and std in RGB order over pixels in 0..1, and whether they were given over 0..255.
 
         Raises UserError where they are neither over 0..1 nor over 0..255.
         """
-        mean, std = list(self.mean or ()), list(self.std or ())
-        numbers = len(mean) == len(std) == 3 and bool(np.isfinite([*mean, *std]).all())
+        try:
+            mean, std = ([] if given is None else [float(value) for value in given] for given in (self.mean, self.std))
+            numbers = len(mean) == len(std) == 3 and bool(np.isfinite([*mean, *std]).all())
+        except (TypeError, ValueError):
+            numbers = False
         if not numbers or min(mean) < 0 or min(std) <= 0 or max(*mean, *std) > 255:
             raise UserError(
                 "--mean and --std are three numbers each, over pixels in 0..1 or in 0..255, --std above 0: 0.5,0.5,0.5"

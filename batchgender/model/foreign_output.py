@@ -54,8 +54,9 @@ def choose_output(
     """
     named = [output for output in outputs if options.output in (None, output.name)]
     if not named:
-        raise UserError(f"{file}: has no output {options.output}, only {described(outputs)}; choose another --output")
-    classes = len(options.classes or ())
+        there = f"has no output {one_line(str(options.output))}, only {described(outputs)}"
+        raise UserError(f"{file}: {there}; choose another --output")
+    classes = len(options.class_names())
     fitting = fitting_outputs(named, batch, columns, classes)
     if len(fitting) == 1:
         return fitting[0]

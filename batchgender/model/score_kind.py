@@ -6,6 +6,7 @@ from typing import Any
 import onnx
 import onnx.inliner
 
+from batchgender.errors import UserError
 from batchgender.model.onnx_file import load_onnx
 
 
@@ -19,7 +20,7 @@ class ScoreKind(Enum):
 
 # These leave the values as they are, but for their number, shape and precision.
 _PASSED = {
-    *("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Cast", "Dropout", "Clip"),
+    *("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Cast", "Dropout"),
     *("Slice", "Gather", "Split", "GatherElements", "QuantizeLinear", "DequantizeLinear"),
 }
 _PROBABILITIES = {"Softmax", "Sigmoid", "HardSigmoid", "QLinearSoftmax", "QLinearSigmoid"}
@@ -33,34 +34,60 @@ _SHORTENED = {"Slice", "Gather", "Split", "GatherElements"}
 
 def score_kind(file: str, output: str, columns: list[int] | None) -> ScoreKind:
     """What the values of an output are, of which `columns` are wanted (None: all); reads no external weights."""
-    model = load_onnx(file)
+    try:
+        model = load_onnx(file)
+    except UserError:  # A file of onnxruntime's own, .ort.
+        return ScoreKind.UNKNOWN
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
-    makers = {name: node for node in model.graph.node for name in node.output}
-    widths = _widths(model) if any(node.op_type == "Concat" for node in model.graph.node) else {}
-    return _agreed({_kind(output, column, makers, widths) for column in columns or (None,)})
+    graph = _Graph(model)
+    return _agreed({graph.kind(output, column) for column in columns or (None,)})
 
 
-def _kind(value: str, column: int | None, makers: dict[str, Any], widths: dict[str, int]) -> ScoreKind:
-    """What the value of this name is; `column` None stands for all of its columns."""
-    node = makers.get(value)
-    while node and node.op_type in _PASSED:
-        if node.op_type in _SHORTENED:
-            column = None
-        node = makers.get(node.input[0])
-    if node is None:
-        return ScoreKind.UNKNOWN
-    if node.op_type == "Concat":
+class _Graph:
+    """A graph to walk back in from its outputs."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        nodes = model.graph.node
+        self.makers = {name: node for node in nodes for name in node.output}
+        self.constants = {tensor.name: tensor for tensor in model.graph.initializer}
+        self.constants |= {node.output[0]: a.t for node in nodes if node.op_type == "Constant" for a in node.attribute}
+        self.widths = _widths(model) if any(node.op_type == "Concat" for node in nodes) else {}
+
+    def kind(self, value: str, column: int | None) -> ScoreKind:
+        """What the value of this name is; `column` None stands for all of its columns."""
+        node = self.makers.get(value)
+        while node and (node.op_type in _PASSED or node.op_type == "Clip"):
+            if node.op_type == "Clip" and self._bounds(node) == [0, 1]:
+                return ScoreKind.PROBABILITIES
+            if node.op_type in _SHORTENED:
+                column = None
+            node = self.makers.get(node.input[0])
+        if node is None:
+            return ScoreKind.UNKNOWN
+        if node.op_type == "Concat":
+            return self._side_by_side(node, column)
+        if node.op_type in _PROBABILITIES:
+            return ScoreKind.PROBABILITIES
+        return ScoreKind.LOGITS if node.op_type in _LOGITS else ScoreKind.UNKNOWN
+
+    def _side_by_side(self, node: Any, column: int | None) -> ScoreKind:
+        """What a column of several tensors beside each other is; of all columns, what they have in common."""
         parts = list(node.input)
         along_values = any(attribute.name == "axis" and attribute.i in (1, -1) for attribute in node.attribute)
-        if column is not None and along_values and all(part in widths for part in parts):
-            while parts[1:] and column >= widths[parts[0]]:
-                column -= widths[parts.pop(0)]
+        if column is not None and along_values and all(part in self.widths for part in parts):
+            while parts[1:] and column >= self.widths[parts[0]]:
+                column -= self.widths[parts.pop(0)]
             del parts[1:]
-        return _agreed({_kind(part, column, makers, widths) for part in parts})
-    if node.op_type in _PROBABILITIES:
-        return ScoreKind.PROBABILITIES
-    return ScoreKind.LOGITS if node.op_type in _LOGITS else ScoreKind.UNKNOWN
+        return _agreed({self.kind(part, column) for part in parts})
+
+    def _bounds(self, node: Any) -> list[float]:
+        """The bounds of a Clip, as far as they are constants: attributes before opset 11, inputs since."""
+        inputs = [onnx.numpy_helper.to_array(self.constants[name]) for name in node.input[1:] if name in self.constants]
+        attributes = {attribute.name: attribute.f for attribute in node.attribute}
+        return [float(bound.item()) for bound in inputs] or [
+            attributes[key] for key in sorted(attributes, reverse=True)
+        ]
 
 
 def _agreed(kinds: set[ScoreKind]) -> ScoreKind:

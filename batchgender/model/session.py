@@ -12,7 +12,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from batchgender.errors import OutOfMemory, UserError, os_reason
-from batchgender.io import first_line
+from batchgender.io import one_line
 
 # Some builds report their use to their maker.
 ort.disable_telemetry_events()
@@ -38,6 +38,7 @@ _NEWER = {
     "IR version": re.compile(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)"),
     "opset": re.compile(r"Opset (\d+) is under development.* for domain \S+ is till opset (\d+)"),
 }
+_PREFIX = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
 # Where in its own source a runtime stopped: the file, the line, and the function with the types of its arguments.
 _SOURCE_LINE = re.compile(r"/\S+\.(?:cc|h):\d+ \S.*?\) (?:\[with [^]]*\] )?(?=\S)")
 _NO_MEMORY = ("bad_alloc", "bad allocation", "allocate memory", "out of memory", "not enough memory")
@@ -176,5 +177,7 @@ def _failure(file: str, error: Exception) -> UserError:
 
 def _runtime_message(error: Exception) -> str:
     """What a runtime says, in one line, without its own prefix and places in its source."""
-    line = _SOURCE_LINE.sub("", first_line(error).removeprefix("[ONNXRuntimeError] : "))
-    return textwrap.shorten(line, 300, placeholder=" ...")
+    text = " ".join(str(error).split()) or type(error).__name__
+    # It may quote names in the file.
+    text = one_line(_SOURCE_LINE.sub("", _PREFIX.sub("", text)))
+    return textwrap.shorten(text.rstrip("."), 300, placeholder=" ...")

@@ -10,6 +10,7 @@ from batchgender.model.score_kind import ScoreKind, score_kind
 
 PROBABILITIES, LOGITS, UNKNOWN = ScoreKind.PROBABILITIES, ScoreKind.LOGITS, ScoreKind.UNKNOWN
 SLICE = {"from": np.array([0]), "to": np.array([1]), "axis": np.array([1]), "flat": np.array([-1, 2, 1, 1])}
+FLOATS = {name: np.float32(value) for name, value in (("zero", 0), ("half", 0.5), ("one", 1), ("small", 1e-7))}
 
 
 @pytest.mark.parametrize(
@@ -25,11 +26,21 @@ SLICE = {"from": np.array([0]), "to": np.array([1]), "axis": np.array([1]), "fla
         ([node("Softmax", "logits", "p"), node("Squeeze", "p", "q"), node("Identity", "q", "y")], PROBABILITIES),
         ([node("Softmax", "logits", "p"), node("Mul", ["p", "p"], "y")], UNKNOWN),
         ([node("Exp", "logits", "y")], UNKNOWN),
+        # Keras' hard sigmoid, and a softmax kept from the very ends.
+        ([node("Add", ["logits", "half"], "s"), node("Clip", ["s", "zero", "one"], "y")], PROBABILITIES),
+        ([node("Softmax", "logits", "p"), node("Clip", ["p", "small", "one"], "y")], PROBABILITIES),
+        ([node("Clip", ["logits", "small", "half"], "y")], LOGITS),
     ],
 )
 def test_the_last_nodes_tell_what_values_are(tmp_path: Path, ends: list[Node], kind: ScoreKind) -> None:
-    file = write_foreign(tmp_path / "f.onnx", ends, {"y": ["n", "c"]}, constants=SLICE)
+    file = write_foreign(tmp_path / "f.onnx", ends, {"y": ["n", "c"]}, constants=SLICE | FLOATS)
     assert score_kind(str(file), "y", None) is kind
+
+
+def test_bounds_of_older_opsets_are_attributes(tmp_path: Path) -> None:
+    ends = [node("Clip", "logits", "y", min=0.0, max=1.0)]
+    file = write_foreign(tmp_path / "f.onnx", ends, {"y": ["n", 2]}, opset=9)
+    assert score_kind(str(file), "y", None) is PROBABILITIES
 
 
 def test_of_values_put_side_by_side_each_has_its_own_kind(tmp_path: Path) -> None:
