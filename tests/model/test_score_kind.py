@@ -9,8 +9,12 @@ from onnx import helper
 from batchgender.model.score_kind import ScoreKind, score_kind
 
 PROBABILITIES, LOGITS, UNKNOWN = ScoreKind.PROBABILITIES, ScoreKind.LOGITS, ScoreKind.UNKNOWN
-SLICE = {"from": np.array([0]), "to": np.array([1]), "axis": np.array([1]), "flat": np.array([-1, 2, 1, 1])}
-FLOATS = {name: np.float32(value) for name, value in (("zero", 0), ("half", 0.5), ("one", 1), ("small", 1e-7))}
+CONSTANTS = {
+    **{name: np.array([at]) for name, at in (("from", 0), ("to", 1), ("axis", 1))},
+    **{name: np.float32(value) for name, value in (("zero", 0), ("half", 0.5), ("one", 1), ("small", 1e-7))},
+    "flat": np.array([-1, 2, 1, 1]),
+    "sums": np.eye(2, dtype=np.float32),
+}
 
 
 @pytest.mark.parametrize(
@@ -26,6 +30,10 @@ FLOATS = {name: np.float32(value) for name, value in (("zero", 0), ("half", 0.5)
         ([node("Softmax", "logits", "p"), node("Squeeze", "p", "q"), node("Identity", "q", "y")], PROBABILITIES),
         ([node("Softmax", "logits", "p"), node("Mul", ["p", "p"], "y")], UNKNOWN),
         ([node("Exp", "logits", "y")], UNKNOWN),
+        ([node("Add", ["logits", "half"], "b"), node("Div", ["b", "half"], "y")], LOGITS),
+        # The share of one class is the sum of the shares of several, or the mean of those of two networks.
+        ([node("Softmax", "logits", "p"), node("MatMul", ["p", "sums"], "y")], UNKNOWN),
+        ([node("Softmax", "logits", "p"), node("Sigmoid", "logits", "q"), node("Add", ["p", "q"], "y")], UNKNOWN),
         # Keras' hard sigmoid, and a softmax kept from the very ends.
         ([node("Add", ["logits", "half"], "s"), node("Clip", ["s", "zero", "one"], "y")], PROBABILITIES),
         ([node("Softmax", "logits", "p"), node("Clip", ["p", "small", "one"], "y")], PROBABILITIES),
@@ -33,7 +41,7 @@ FLOATS = {name: np.float32(value) for name, value in (("zero", 0), ("half", 0.5)
     ],
 )
 def test_the_last_nodes_tell_what_values_are(tmp_path: Path, ends: list[Node], kind: ScoreKind) -> None:
-    file = write_foreign(tmp_path / "f.onnx", ends, {"y": ["n", "c"]}, constants=SLICE | FLOATS)
+    file = write_foreign(tmp_path / "f.onnx", ends, {"y": ["n", "c"]}, constants=CONSTANTS)
     assert score_kind(str(file), "y", None) is kind
 
 
@@ -51,7 +59,7 @@ def test_of_values_put_side_by_side_each_has_its_own_kind(tmp_path: Path) -> Non
         node("Slice", ["ages", "from", "to", "axis"], "age"),
         node("Concat", ["age", "gender"], "y", axis=1),
     ]
-    file = str(write_foreign(tmp_path / "f.onnx", ends, {"y": ["n", 3]}, constants=SLICE))
+    file = str(write_foreign(tmp_path / "f.onnx", ends, {"y": ["n", 3]}, constants=CONSTANTS))
     assert score_kind(file, "y", [1, 2]) is PROBABILITIES
     assert score_kind(file, "y", [0]) is LOGITS
     assert score_kind(file, "y", [0, 1]) is score_kind(file, "y", None) is UNKNOWN
@@ -67,3 +75,12 @@ def test_a_function_in_the_file_is_looked_into(tmp_path: Path) -> None:
     model.opset_import.append(helper.make_opsetid("own", 1))
     onnx.save_model(model, file)
     assert score_kind(str(file), "y", None) is PROBABILITIES
+
+
+def test_a_graph_made_to_take_long_takes_none(tmp_path: Path) -> None:
+    doubled = [node("Add", ["logits", "logits"], "0")]
+    doubled += [node("Concat", [str(at), str(at)], str(at + 1), axis=0) for at in range(60)]
+    deep = [node("MatMul", ["60" if at == 0 else f"d{at}", "sums"], f"d{at + 1}") for at in range(3000)]
+    file = write_foreign(tmp_path / "f.onnx", [*doubled, *deep], {"d3000": ["n", 2]}, constants=CONSTANTS)
+    assert score_kind(str(file), "60", None) is UNKNOWN
+    assert score_kind(str(file), "d3000", None) is UNKNOWN
