@@ -135,7 +135,7 @@ def foreign_options(command: Command) -> Command:
         click.option(
             "--channels",
             type=click.Choice(["rgb", "bgr"]),
-            help="Foreign model: their order.  [default: rgb]",
+            help="Foreign model: its channels' order.  [default: rgb]",
         ),
     )
     decorated: Any = collected

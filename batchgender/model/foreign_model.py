@@ -15,6 +15,7 @@ from batchgender.model.foreign_output import (
     choose_output,
     described,
     fitting_outputs,
+    is_scores,
     values_a_photo,
 )
 from batchgender.model.metadata import LARGEST_INPUT, ModelInfo
@@ -131,7 +132,10 @@ def what_is_needed(session: Session, file: str) -> str:
 
     Raises UserError where it is no image classifier.
     """
-    missing = _missing(session, ForeignInput.of(session, file), NOTHING_SAID)
+    given = ForeignInput.of(session, file)
+    if not any(is_scores(output) for output in session.outputs):
+        raise UserError(f"{file}: no image classifier: no output of floats, only {described(session.outputs)}")
+    missing = _missing(session, given, NOTHING_SAID)
     line = f"batchgender classify PHOTOS --out FILE --model {shlex.quote(file)} {' '.join(missing)}"
     return f"{line}; --channels bgr where its first channel is blue; its outputs: {described(session.outputs)}"
 

@@ -62,7 +62,7 @@ def choose_output(
         return fitting[0]
     if fitting:
         raise UserError(f"{file}: several of its outputs could hold the classes, {described(fitting)}; give --output")
-    if len(named) == 1 and named[0].type in _FLOATS:
+    if len(named) == 1 and is_scores(named[0]):
         count = values_a_photo(named[0], batch)
         assert count is not None
         raise UserError(f"{file}: {_misfit(named[0].name, count, columns, classes)}")
@@ -72,11 +72,16 @@ def choose_output(
     )
 
 
+def is_scores(output: Any) -> bool:
+    """Whether an output holds floats, as probabilities and logits are."""
+    return output.type in _FLOATS
+
+
 def fitting_outputs(
     outputs: Sequence[Any], batch: int | None, columns: Sequence[int] | None, classes: int
 ) -> list[Any]:
     """The outputs that could hold the classes; those that have exactly as many values before those that may have."""
-    counts = [(output, values_a_photo(output, batch)) for output in outputs if output.type in _FLOATS]
+    counts = [(output, values_a_photo(output, batch)) for output in outputs if is_scores(output)]
     if columns is not None:
         return [output for output, count in counts if count is None or count > max(columns)]
     exact = [output for output, count in counts if count == classes]

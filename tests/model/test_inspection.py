@@ -83,6 +83,11 @@ def test_all_that_a_foreign_file_needs_is_a_line_to_fill_in(
     assert " ".join(cli("inspect", file).stdout.split()).count(line) == 1
 
 
+def test_a_file_without_floats_is_said_to_be_no_classifier(cli: Cli, tmp_path: Path) -> None:
+    file = write_foreign(tmp_path / "f.onnx", [node("ArgMax", "logits", "whole", axis=1)], {"whole": ["n", 1]})
+    assert "no: no image classifier: no output of floats, only whole [n, 1]" in inspected(cli, file)["classify"]
+
+
 def test_a_file_of_ours_is_told_in_words(cli: Cli, embeddable: Path) -> None:
     shown = cli("inspect", embeddable / "batchgender.onnx").stdout
     lines = dict(line.split("  ", 1) for line in shown.splitlines())
