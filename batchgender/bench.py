@@ -30,6 +30,7 @@ from batchgender.model.session import installed
 from batchgender.photos.decode import to_size
 from batchgender.photos.generated import generated_pictures
 from batchgender.photos.reading import read_bytes
+from batchgender.photos.resize import Size
 from batchgender.photos.source import Photo, PhotoSource
 from batchgender.results.sinks import CsvStream
 from batchgender.version import __version__
@@ -80,7 +81,7 @@ def run_benchmark(
     """
     with _found(photos) as (chosen, source):
         classifiers = [load_classifier(model, workers=workers, notify=notify) for model in models]
-        cores, size = classifiers[0].workers, classifiers[0].info.input_size
+        cores, size = classifiers[0].workers, classifiers[0].model.size
         notify(f"decoding {len(chosen):,} {source} on {cores} cores")
         decoded = _rate(lambda: _decode_all(chosen, size), len(chosen), cores)
         measured: list[Measured] = []
@@ -141,7 +142,7 @@ def _readable(photo: Photo) -> bool:
     return True
 
 
-def _decode_all(photos: Sequence[Photo], size: int) -> None:
+def _decode_all(photos: Sequence[Photo], size: Size) -> None:
     for photo in photos:
         to_size(read_bytes(photo.file), size)
 
@@ -149,7 +150,7 @@ def _decode_all(photos: Sequence[Photo], size: int) -> None:
 def _measure(classifier: Classifier, photos: Sequence[Photo], decoded: float, notify: Notify) -> Iterator[Measured]:
     info, model = classifier.info, classifier.model
     images = np.stack(
-        [to_size(read_bytes(p.file), info.input_size) for p in itertools.islice(itertools.cycle(photos), BATCH)]
+        [to_size(read_bytes(p.file), model.size) for p in itertools.islice(itertools.cycle(photos), BATCH)]
     )
     name, provider = Path(model.file).name, model.session.provider
     for size in _BATCHES:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from batchgender.errors import NoRoom, OutOfMemory, UnreadablePhoto, UserError
 from batchgender.io import Notify, silent
 from batchgender.model.execution_providers import choose_provider
+from batchgender.model.foreign_options import ForeignOptions
 from batchgender.model.metadata import ModelInfo
 from batchgender.model.open_model import Model, open_model
 from batchgender.model.self_check import run_self_check
@@ -152,7 +153,7 @@ class Classifier:
         return rows
 
     def _answers(self, batch: _Batch, thresholds: Mapping[str, float]) -> list[Row]:
-        classes, size = self.info.classes, self.info.input_size
+        classes, size = self.info.classes, self.model.size
         images: dict[int, NDArray[np.uint8]] = {}
         errors: dict[int, str] = {}
         for index, (_, data) in enumerate(batch):
@@ -248,17 +249,22 @@ def load_classifier(
     workers: int | None = None,
     batch_size: int = BATCH,
     notify: Notify = silent,
+    output: str | None = None,
+    columns: Sequence[int] | None = None,
+    channels: str | None = None,
 ) -> Classifier:
     """Open a model file as a classifier: by default `exports/batchgender.onnx` if there is one, else the packaged one.
 
-    "packaged" names the latter. A foreign ONNX classifier needs its `classes`, and `mean` and `std` over RGB in 0..1.
-    `provider` is one of `session.PROVIDERS`, or "auto" for the fastest that agrees with the CPU where there are 2,000
-    photos or more; `workers` is by default the number of cores that this process may use. Raises UserError where the
-    file is missing, damaged or no image classifier, fails its self-check, or the provider is not there.
+    "packaged" names the latter. A foreign ONNX classifier needs its `classes`, `mean` and `std`, and perhaps `output`,
+    `columns` and `channels`, as `ForeignOptions` has them; `notify` gets what is assumed of it. `provider` is one of
+    `session.PROVIDERS`, or "auto" for the fastest that agrees with the CPU where there are 2,000 photos or more;
+    `workers` is by default the number of cores that this process may use. Raises UserError where the file is missing,
+    damaged or no image classifier, fails its self-check, or the provider is not there.
     """
     if provider != AUTO:
         check_provider(provider)
-    opened = open_model(model, classes, mean, std)
+    foreign = ForeignOptions(classes, mean, std, output, columns, channels)
+    opened = open_model(model, foreign, notify=notify)
     run_self_check(opened)
     classifier = Classifier(opened, workers or available_cores(), batch_size, notify, provider)
     return classifier if provider == AUTO else classifier.on(provider)

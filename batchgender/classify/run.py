@@ -84,7 +84,7 @@ def classify_photos(
     folders = _Folders()
     counts = RowCounts(info.classes, info.temperature, groups, info.bias)
     settings = {
-        "model": classifier.model.digest,
+        "model": classifier.model.fingerprint,
         "photos_from": [os.path.abspath(each) for each in source.inputs],
         "threshold": thresholds,
         "provider": classifier.model.session.provider,

@@ -1,6 +1,7 @@
 """`batchgender classify`: photos to a results file and a report."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +19,9 @@ from batchgender.photos.labels import LabelNames
 
 # Of files that are left out; a folder of other things has many.
 _ENDINGS_NAMED = 10
+
+if TYPE_CHECKING:
+    from batchgender.model.foreign_options import ForeignOptions
 
 
 @click.command(short_help="Classify photos into a CSV, one row a photo.")
@@ -62,9 +66,7 @@ def classify(
     resume: bool,
     overwrite: bool,
     strict: bool,
-    classes: list[str] | None,
-    mean: tuple[float, ...] | None,
-    std: tuple[float, ...] | None,
+    foreign: "ForeignOptions",
     notify: Notify,
     verbose: bool,
 ) -> None:
@@ -110,7 +112,9 @@ def classify(
     from batchgender.classify.pipeline import BATCH, load_classifier
     from batchgender.model.open_model import notify_default_model
 
-    classifier = load_classifier(model, classes, mean, std, provider, workers, batch_size or BATCH, notify)
+    classifier = load_classifier(
+        model, provider=provider, workers=workers, batch_size=batch_size or BATCH, notify=notify, **vars(foreign)
+    )
     notify_default_model(model, classifier.model, notify)
     notify_thresholds(classifier.info.thresholds, threshold, notify)
     finished = classify_photos(classifier, source, sink, options, notify)

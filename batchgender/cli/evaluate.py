@@ -1,10 +1,15 @@
 """`batchgender evaluate`: a model on labelled photos."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from batchgender.cli.options import foreign_options, label_names_option, notify_thresholds, quiet_option, report_options
 from batchgender.io import Notify
 from batchgender.photos.labels import LabelNames
+
+if TYPE_CHECKING:
+    from batchgender.model.foreign_options import ForeignOptions
 
 
 @click.command(short_help="Measure a model on labelled photos.")
@@ -17,6 +22,7 @@ from batchgender.photos.labels import LabelNames
 @label_names_option
 @report_options
 @click.option("--flip", is_flag=True, help="Average a checkpoint's answers over the photo and its mirror image.")
+@click.option("--trust", is_flag=True, help="Open a TorchScript or torch.export file, which can run any code.")
 @foreign_options
 @quiet_option
 def evaluate(
@@ -28,9 +34,8 @@ def evaluate(
     threshold: float | None,
     groups: str | None,
     flip: bool,
-    classes: list[str] | None,
-    mean: tuple[float, ...] | None,
-    std: tuple[float, ...] | None,
+    trust: bool,
+    foreign: "ForeignOptions",
     notify: Notify,
 ) -> None:
     """Measure a checkpoint or model file on labelled photos.
@@ -55,12 +60,12 @@ def evaluate(
     for report in reports:
         check_report(report)
     table = read_groups(groups) if groups else None
-    loaded = load_any_model(model, classes, mean, std, flip)
+    loaded = load_any_model(model, foreign, flip, trust, notify)
     thresholds = in_force(loaded.info.thresholds, threshold, loaded.info.classes)
     notify_thresholds(loaded.info.thresholds, threshold, notify)
     source = open_source(data or DEFAULT_SOURCE, notify, label_names)
     photos = source.split(split)
-    figures = measure(loaded.predict, loaded.info, photos, notify, EvaluationOptions(thresholds, table))
+    figures = measure(loaded.predict, loaded.info, photos, notify, EvaluationOptions(thresholds, table, loaded.size))
     click.echo(f"{report_text(figures)}\n\n{NOTE}")
     if notice := swapped_labels_notice("the model", figures.accuracy, figures.evaluated - figures.unsure):
         notify(notice)

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, TypeVar
 
 import click
@@ -87,26 +88,61 @@ def no_nan(ctx: click.Context, param: click.Parameter, value: float | None) -> f
     return value
 
 
+def column_numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
+    """Read whole numbers from 0 that are separated by commas."""
+    if value is None:
+        return None
+    parts = [part.strip() for part in value.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise click.BadParameter(f"{value!r}: give whole numbers from 0, separated by commas", ctx, param)
+    return [int(part) for part in parts]
+
+
 def foreign_options(command: Command) -> Command:
-    """What an ONNX file that is not from batchgender does not state itself."""
+    """What an ONNX file that is not from batchgender does not state itself; the command gets it whole, as `foreign`."""
+
+    @wraps(command)
+    def collected(**arguments: Any) -> Any:
+        from batchgender.model.foreign_options import ForeignOptions
+
+        own = {name: arguments.pop(name) for name in ("classes", "mean", "std", "output", "columns", "channels")}
+        return command(foreign=ForeignOptions(**own), **arguments)
+
     options = (
-        click.option("--classes", metavar="A,B", callback=split_names, help="Class names of a foreign model."),
+        click.option(
+            "--classes", metavar="A,B", callback=split_names, help="Foreign model: names of its classes, in its order."
+        ),
         click.option(
             "--mean",
-            metavar="R,G,B",
+            metavar="N,N,N",
             callback=three_numbers,
-            help="Mean that a foreign model subtracts, for pixels in 0..1.",
+            help="Foreign model: what it subtracts from pixels in 0..1, or in 0..255 where a number is above 1; in the"
+            " order of its channels.",
         ),
         click.option(
             "--std",
-            metavar="R,G,B",
+            metavar="N,N,N",
             callback=three_numbers,
-            help="Standard deviation that it divides by, for pixels in 0..1.",
+            help="Foreign model: what it then divides by, over the same range; 1/255 leaves pixels in 0..255.",
+        ),
+        click.option("--output", metavar="NAME", help="Foreign model: which of several outputs holds the classes."),
+        click.option(
+            "--columns",
+            metavar="I,J",
+            callback=column_numbers,
+            help="Foreign model: which of the output's values, from 0, are the classes, in the order of --classes; of"
+            " two classes the second alone will do.",
+        ),
+        click.option(
+            "--channels",
+            type=click.Choice(["rgb", "bgr"]),
+            help="Foreign model: its channels' order.  [default: rgb]",
         ),
     )
+    decorated: Any = collected
     for option in reversed(options):
-        command = option(command)
-    return command
+        decorated = option(decorated)
+    return decorated
 
 
 def _read_label_names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> LabelNames:

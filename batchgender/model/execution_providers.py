@@ -30,7 +30,7 @@ def choose_provider(model: Model, provider: str, workers: int, notify: Notify) -
     """
     if provider == CPU:
         return model
-    pictures = np.stack([resize(picture, model.info.input_size) for picture in generated_pictures(_PICTURES)])
+    pictures = np.stack([resize(picture, model.size) for picture in generated_pictures(_PICTURES)])
     expected = model.predict(pictures)
     if provider != AUTO:
         return _on_provider(model, provider, workers, pictures, expected)

@@ -6,14 +6,12 @@ from typing import Any
 from batchgender.errors import UserError
 from batchgender.io import one_line, percent, text_table
 from batchgender.model.file_kind import FileKind, kind_of_file
+from batchgender.model.foreign_model import USUAL_SIDE, what_is_needed
 from batchgender.model.metadata import METADATA_KEY, ModelInfo, metadata_of_archive
 from batchgender.model.onnx_summary import onnx_summary
 from batchgender.model.open_model import Model, named_model, open_model, session_metadata
 from batchgender.model.self_check import run_self_check
 from batchgender.model.session import Session, open_session
-
-# Of a file that does not state its input size.
-_USUAL_SIDE = 224
 
 
 def inspect_model_file(name: str) -> dict[str, Any] | None:
@@ -50,17 +48,18 @@ def _inspect_onnx(file: str) -> dict[str, Any]:
     session = open_session(file)
     info = session_metadata(session, file)
     model: Model | None = None
-    try:
+    if info:
         model = open_model(file, session=session)
         ready = "ready"
-    except UserError as error:
-        if info:
-            raise
-        ready = f"no: {str(error).removeprefix(f'{file}: ')}"
+    else:
+        try:
+            ready = f"no: not from batchgender and does not describe itself; fill in: {what_is_needed(session, file)}"
+        except UserError as error:
+            ready = f"no: {str(error).removeprefix(f'{file}: ')}"
     return {
         **_ports(session),
         METADATA_KEY: info.as_dict() if info else None,
-        **onnx_summary(file, info.input_size if info else _USUAL_SIDE),
+        **onnx_summary(file, info.input_size if info else USUAL_SIDE),
         # The name that it had in 0.1.0.
         "golden_difference": run_self_check(model) if model else None,
         "classify": ready,

@@ -14,7 +14,7 @@ METADATA_KEY = "batchgender"
 # The name of the metadata in formats that are archives.
 EXTRA_FILE = "batchgender.json"
 SCHEMA = 1
-_LARGEST_INPUT = 16_384
+LARGEST_INPUT = 16_384
 # Fields whose names in files are older than those in the code.
 _NAMES_IN_FILES = {"self_check": "golden", "self_check_tolerance": "golden_tolerance"}
 
@@ -229,8 +229,8 @@ _REQUIRED = ("classes", "input_size", "mean", "std")
 _FIELDS: dict[str, tuple[_Sound, str]] = {
     "classes": (_classes, "a list of two or more different names"),
     "input_size": (
-        lambda value, _: isinstance(value, int) and _is_number(value) and 0 < value <= _LARGEST_INPUT,
-        f"a whole number from 1 to {_LARGEST_INPUT:,}",
+        lambda value, _: isinstance(value, int) and _is_number(value) and 0 < value <= LARGEST_INPUT,
+        f"a whole number from 1 to {LARGEST_INPUT:,}",
     ),
     "mean": (lambda value, _: _numbers(value, 3), "three numbers"),
     "std": (lambda value, _: _numbers(value, 3) and min(value) > 0, "three numbers above 0"),

@@ -1,6 +1,8 @@
 """A session over an ONNX file: onnxruntime on one of its providers, or OpenVINO, behind one `run`."""
 
 import importlib.util
+import re
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +12,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from batchgender.errors import OutOfMemory, UserError, os_reason
-from batchgender.io import first_line
+from batchgender.io import one_line
 
 # Some builds report their use to their maker.
 ort.disable_telemetry_events()
@@ -31,6 +33,14 @@ _PACKAGES = {
     "directml": "onnxruntime-directml in the place of onnxruntime",
     "openvino": "the extra batchgender[openvino]",
 }
+# What onnxruntime says of a file that is newer than itself: the version of the file, and the latest that it knows.
+_NEWER = {
+    "IR version": re.compile(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)"),
+    "opset": re.compile(r"Opset (\d+) is under development.* for domain \S+ is till opset (\d+)"),
+}
+_PREFIX = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
+# Where in its own source a runtime stopped: the file, the line, and the function with the types of its arguments.
+_SOURCE_LINE = re.compile(r"/\S+\.(?:cc|h):\d+ \S.*?\) (?:\[with [^]]*\] )?(?=\S)")
 _NO_MEMORY = ("bad_alloc", "bad allocation", "allocate memory", "out of memory", "not enough memory")
 
 Run = Callable[[list[str] | None, dict[str, NDArray[Any]]], list[NDArray[Any]]]
@@ -74,6 +84,12 @@ def open_session(file: str) -> Session:
             raise UserError(
                 f"{file}: its weights are in another file, which is not beside it; keep the two together"
             ) from error
+        for what, pattern in _NEWER.items():
+            if found := pattern.search(str(error)):
+                raise UserError(
+                    f"{file}: newer than onnxruntime {ort.__version__}: its {what} is {found[1]}, the latest that this"
+                    f" one reads is {found[2]}; upgrade onnxruntime, or export the model for an older version"
+                ) from error
         raise UserError(
             f"{file}: damaged, cut short, or no ONNX model that onnxruntime can run ({_runtime_message(error)})"
         ) from error
@@ -160,5 +176,8 @@ def _failure(file: str, error: Exception) -> UserError:
 
 
 def _runtime_message(error: Exception) -> str:
-    """What a runtime says, in one line, without its own prefix."""
-    return first_line(error).removeprefix("[ONNXRuntimeError] : ")[:200]
+    """What a runtime says, in one line, without its own prefix and places in its source."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    # It may quote names in the file.
+    text = one_line(_SOURCE_LINE.sub("", _PREFIX.sub("", text)))
+    return textwrap.shorten(text.rstrip("."), 300, placeholder=" ...")

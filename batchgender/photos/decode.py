@@ -15,7 +15,7 @@ from batchgender.photos.jpeg import UnusualSampling, decode_jpeg, read_header
 from batchgender.photos.limits import DECODING, check_claim
 from batchgender.photos.orientation import turned_upright
 from batchgender.photos.png import shown_chunks
-from batchgender.photos.resize import resize
+from batchgender.photos.resize import Size, resize
 
 # Each worker decodes its own photo; OpenCV's threads inside one photo would only fight over the cores.
 cv2.setNumThreads(1)
@@ -31,10 +31,10 @@ _NO_IMAGE = "no image of a format that can be read"
 _CONVERT = "{} is not supported; convert it to JPEG"
 
 
-def to_size(data: bytes, size: int) -> NDArray[np.uint8]:
-    """Decode an image file's bytes to uint8 [size, size, 3] RGB, upright; raises UnreadablePhoto."""
+def to_size(data: bytes, size: Size) -> NDArray[np.uint8]:
+    """Decode an image file's bytes to uint8 RGB of `size`, [height, width, 3], upright; raises UnreadablePhoto."""
     # Twice the size is left for the filter that follows: answers then stay the same (`tests/photos/test_decode.py`).
-    image = decode(data, 2 * size)
+    image = decode(data, 2 * (size if isinstance(size, int) else max(size)))
     try:
         return resize(image, size)
     except (cv2.error, MemoryError) as error:

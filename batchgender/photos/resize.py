@@ -23,35 +23,39 @@ _LONGEST = 2**14
 _KEPT = 2**20
 _kept = threading.local()
 
+# Pixels of each side, or height and width.
+Size = int | tuple[int, int]
 
-def resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Resize uint8 [height, width, channels] to [size, size, channels], antialiased bilinear.
+
+def resize(image: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
+    """Resize uint8 [height, width, channels] to `size`, antialiased bilinear, without regard to the aspect ratio.
 
     It is Pillow's filter, over floats and rounded once: of bytes Pillow and torch round after each axis, and every
     eighth is off by one.
     """
     height, width, channels = image.shape
-    if height == width == size:
+    rows, columns = (size, size) if isinstance(size, int) else size
+    if (height, width) == (rows, columns):
         return image
-    if height <= size and width <= size:
+    if height <= rows and width <= columns:
         # Enlarging needs no antialiasing, and OpenCV's bilinear filter is then the same and faster.
-        return _rounded(cv2.resize(image.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR))
+        return _rounded(cv2.resize(image.astype(np.float32), (columns, rows), interpolation=cv2.INTER_LINEAR))
     if max(height, width) > _LONGEST:
         height, width = min(height, _LONGEST), min(width, _LONGEST)
         image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     lines = image.reshape(height, -1)
-    padded = -(-size // _BAND) * _BAND
-    resized = _space("resized", padded, padded * channels)
+    padded_rows, padded_columns = -(-rows // _BAND) * _BAND, -(-columns // _BAND) * _BAND
+    resized = _space("resized", padded_rows, padded_columns * channels)
     # Rows first is faster; of a very wide picture what is between would be as wide, and large.
     if width <= 4 * height:
-        between = _space("between", width * channels, padded)
-        _filter(lines, between.T, size, 1)
-        _filter(between, resized.T, size, channels)
+        between = _space("between", width * channels, padded_rows)
+        _filter(lines, between.T, rows, 1)
+        _filter(between, resized.T, columns, channels)
     else:
-        between = _space("between", height, padded * channels)
-        _filter(lines.T, between.T, size, channels)
-        _filter(between, resized, size, 1)
-    return _rounded(resized[:size, : size * channels]).reshape(size, size, channels)
+        between = _space("between", height, padded_columns * channels)
+        _filter(lines.T, between.T, columns, channels)
+        _filter(between, resized, rows, 1)
+    return _rounded(resized[:rows, : columns * channels]).reshape(rows, columns, channels)
 
 
 def _rounded(pixels: NDArray[Any]) -> NDArray[np.uint8]:

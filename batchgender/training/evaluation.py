@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from batchgender.io import Notify
 from batchgender.model.agreement import Predict
 from batchgender.model.metadata import ModelInfo
+from batchgender.photos.resize import Size
 from batchgender.photos.source import printable
 from batchgender.report.counts import RowCounts
 from batchgender.report.figures import Figures
@@ -18,10 +19,14 @@ from batchgender.training.predictions import BATCH, iterate_predictions
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """How predictions are made and counted: `thresholds` by class, as in `classify`, and groups to report on."""
+    """How predictions are made and counted: `thresholds` by class, as in `classify`, and groups to report on.
+
+    `size` is that of the photos that the model takes, by default its metadata's `input_size`.
+    """
 
     thresholds: Mapping[str, float] = field(default_factory=dict)
     groups: GroupsTable | None = None
+    size: Size | None = None
 
 
 def evaluate(
@@ -40,7 +45,7 @@ def evaluate(
     names = [printable(name) for name in photos.names]
     groups = options.groups and join_by_path(options.groups, lambda: names, notify)
     counts = RowCounts(info.classes, info.temperature, groups, info.bias)
-    batches = Batches(photos, info.input_size, BATCH, notify)
+    batches = Batches(photos, options.size or info.input_size, BATCH, notify)
     for part in iterate_predictions(predict, batches, "evaluate", notify):
         for probabilities, label, index in zip(part.outputs, part.labels, part.indices, strict=True):
             counts.add(make_row(names[index], probabilities, info.classes, photos.classes[label], options.thresholds))

@@ -1,4 +1,5 @@
 // Photos to probabilities with libtorch (OpenCV decodes): classify MODEL.pt PHOTO...
+// torch::jit::load runs what the file holds: give it files alone whose maker you know.
 #include <torch/script.h>
 
 #include "embed.hpp"

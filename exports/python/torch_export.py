@@ -1,4 +1,7 @@
-"""Photos to probabilities with torch.export (OpenCV decodes): python torch_export.py MODEL.pt2 PHOTO..."""
+"""Photos to probabilities with torch.export (OpenCV decodes): python torch_export.py MODEL.pt2 PHOTO...
+
+torch.export.load runs what the file holds: give it files alone whose maker you know.
+"""
 
 import json
 import sys

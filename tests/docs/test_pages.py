@@ -12,6 +12,7 @@ import pytest
 import torch
 from click.testing import Result
 from drawn_faces import write_portraits
+from public_models import PUBLIC_MODELS
 from tiny_networks import tiny, write_tinted
 from torch import nn
 from torchvision import models
@@ -67,6 +68,8 @@ def laid_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).mkdir()
         for file in (folder / "faces" / "test").rglob("*.jpg"):
             shutil.copy(file, folder / name / f"{file.parent.name}-{file.name}")
+    for model in PUBLIC_MODELS:
+        model.write(folder)
     (folder / "groups.csv").write_text("path,age\nfemale/0000.jpg,young\nmale/0001.jpg,old\n")
     return folder
 

@@ -12,6 +12,7 @@ import onnx
 import pytest
 import torch
 from conftest import one_line_error, write_picture
+from foreign_files import node, write_foreign
 
 from batchgender.model.metadata import METADATA_KEY
 from batchgender.model.open_model import open_model
@@ -48,7 +49,43 @@ def test_parameters_and_multiplications_are_those_of_the_network(cli: Cli, tmp_p
     assert found["parameters"] == sum(p.numel() for p in network.parameters())
     assert found["multiply_adds"] == 8 * 16 * 16 * 27 + 2 * 8 * 16 * 16
     assert found["weights"] == "float32" and found["batchgender"] is None and found["golden_difference"] is None
-    assert found["classify"].startswith("no: not from batchgender") and "--classes, --mean, --std" in found["classify"]
+    assert (
+        found["classify"].startswith("no: not from batchgender")
+        and "--classes A,B --mean N,N,N --std" in found["classify"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("outputs", "asked"),
+    [
+        ({"y": ["n", 2]}, ""),
+        ({"hidden": ["n", 3]}, " --columns I,J"),
+        ({"y": ["n", 2], "age": ["n", 1]}, " --output y"),
+        ({"y": ["n", 2], "shares": ["n", 2]}, " --output NAME"),
+        ({"hidden": ["n", 3], "age of all": ["n", 4]}, " --output NAME --columns I,J"),
+    ],
+)
+def test_all_that_a_foreign_file_needs_is_a_line_to_fill_in(
+    cli: Cli, tmp_path: Path, outputs: dict[str, list[int | str]], asked: str
+) -> None:
+    ends = [
+        node("Identity", "logits", "y"),
+        node("Identity", "logits", "shares"),
+        node("Identity", "means", "hidden"),
+        node("ReduceMax", "means", "age", axes=[1]),
+        node("Concat", ["logits", "logits"], "age of all", axis=1),
+    ]
+    file = write_foreign(tmp_path / "a file.onnx", ends, outputs)
+    needs = inspected(cli, file)["classify"]
+    line = f"batchgender classify PHOTOS --out FILE --model '{file}' --classes A,B --mean N,N,N --std N,N,N{asked}"
+    assert f"fill in: {line}; --channels bgr" in needs
+    assert all(f"{name} [{', '.join(map(str, shape))}]" in needs for name, shape in outputs.items())
+    assert " ".join(cli("inspect", file).stdout.split()).count(line) == 1
+
+
+def test_a_file_without_floats_is_said_to_be_no_classifier(cli: Cli, tmp_path: Path) -> None:
+    file = write_foreign(tmp_path / "f.onnx", [node("ArgMax", "logits", "whole", axis=1)], {"whole": ["n", 1]})
+    assert "no: no image classifier: no output of floats, only whole [n, 1]" in inspected(cli, file)["classify"]
 
 
 def test_a_file_of_ours_is_told_in_words(cli: Cli, embeddable: Path) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,12 @@ from conftest import BLUE, RED, picture
 
 from batchgender.classify.pipeline import load_classifier
 from batchgender.errors import UserError
+from batchgender.model.foreign_options import ForeignOptions
 from batchgender.model.metadata import METADATA_KEY
 from batchgender.model.open_model import open_model
 from batchgender.model.self_check import run_self_check
 
-FOREIGN: dict[str, Any] = {"classes": ["female", "male"], "mean": [0.5] * 3, "std": [0.25] * 3}
+FOREIGN = ForeignOptions(["female", "male"], [0.5] * 3, [0.25] * 3)
 
 
 def foreign_model(path: Path, shape: list[int | str], softmax: bool) -> Path:
@@ -58,7 +60,7 @@ def test_our_file_describes_itself_and_takes_any_size(red_or_blue: Path) -> None
 def test_a_foreign_file_gives_the_same_as_ours(
     tmp_path: Path, red_or_blue: Path, shape: list[Any], softmax: bool
 ) -> None:
-    model = open_model(foreign_model(tmp_path / "foreign.onnx", shape, softmax), **FOREIGN)
+    model = open_model(foreign_model(tmp_path / "foreign.onnx", shape, softmax), FOREIGN)
     assert model.info.classes == ["Female", "Male"]
     images = np.stack([picture(color, (224, 224)) for color in (RED, BLUE, RED)])
     assert np.allclose(model.predict(images), open_model(red_or_blue).predict(images), atol=1e-5)
@@ -66,17 +68,16 @@ def test_a_foreign_file_gives_the_same_as_ours(
 
 def test_a_foreign_file_says_what_is_missing(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "foreign.onnx", ["n", 3, 224, 224], True)
-    with pytest.raises(UserError, match="give --classes, --mean, --std too"):
+    with pytest.raises(UserError, match="give --classes A,B --mean N,N,N --std N,N,N too"):
         open_model(path)
-    with pytest.raises(UserError, match="give --std too"):
-        open_model(path, classes=["a", "b"], mean=[0, 0, 0])
+    with pytest.raises(UserError, match="give --std N,N,N too"):
+        open_model(path, ForeignOptions(["a", "b"], [0, 0, 0]))
 
 
 def test_a_foreign_file_with_other_classes_than_named_is_refused(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "foreign.onnx", ["n", 3, 224, 224], True)
-    model = open_model(path, classes=["a", "b", "c"], mean=[0.5] * 3, std=[0.25] * 3)
-    with pytest.raises(UserError, match=r"gives \[2\] values a photo for 3 classes"):
-        model.predict(picture(RED, (224, 224))[None])
+    with pytest.raises(UserError, match="output y has 2 values a photo for 3 classes"):
+        open_model(path, replace(FOREIGN, classes=["a", "b", "c"]))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -105,7 +106,7 @@ def test_a_model_of_something_else_is_no_image_classifier(tmp_path: Path) -> Non
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
     onnx.save_model(model, tmp_path / "other.onnx")
     with pytest.raises(UserError, match="no image classifier"):
-        open_model(tmp_path / "other.onnx", **FOREIGN)
+        open_model(tmp_path / "other.onnx", FOREIGN)
 
 
 @pytest.mark.parametrize(

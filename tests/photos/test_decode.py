@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from batchgender.errors import UnreadablePhoto
 from batchgender.photos.decode import decode, to_size
 from batchgender.photos.reading import read_bytes
-from batchgender.photos.resize import resize
+from batchgender.photos.resize import Size, resize
 
 PORTRAIT = cv2.GaussianBlur(draw_portrait("female", np.random.default_rng(0)), (0, 0), 2)[:180]
 FORMATS = {
@@ -150,13 +150,13 @@ def test_a_file_too_large_for_any_picture_is_not_read(tmp_path: Path) -> None:
         read_bytes(str(tmp_path / "huge.jpg"))
 
 
-def off_by(image: NDArray[Any], size: int) -> NDArray[Any]:
+def off_by(image: NDArray[Any], size: Size) -> NDArray[Any]:
     """How far our resize lies from PyTorch's."""
     import torch
     import torch.nn.functional as F
 
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
-    expected = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
+    expected = F.interpolate(pixels, size, mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
     return resize(image, size) - (expected + 1.5e-4).round()
 
 
@@ -166,7 +166,7 @@ def off_by(image: NDArray[Any], size: int) -> NDArray[Any]:
 def test_resizing_is_that_of_pytorch(shape: tuple[int, int]) -> None:
     image = cv2.resize(PORTRAIT, shape[::-1])
     # The second is no multiple of what is computed at once.
-    for size in (224, 101):
+    for size in (224, 101, (64, 48), (101, 300), (300, 8)):
         off = off_by(image, size)
         assert np.abs(off).max() <= 1 and (off != 0).mean() < 1e-3
 

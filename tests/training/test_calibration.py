@@ -217,7 +217,7 @@ def test_checkpoint_exports_and_classify_report_the_same_with_the_stored_thresho
     formats = [a for name in ("onnx", "torchscript", "pt2") for a in ("--format", name)]
     assert cli("export", best, *formats, "--out", tmp_path).exit_code == 0
     files = [best, *(tmp_path / f"batchgender.{ending}" for ending in ("onnx", "pt", "pt2"))]
-    results = [cli("evaluate", file, "--data", colours) for file in files]
+    results = [cli("evaluate", file, "--data", colours, "--trust") for file in files]
     results.append(cli("classify", colours / "test", "--model", files[1], "--out", tmp_path / "r.csv"))
     assert all(result.exit_code == 0 for result in results)
     assert len({result.stdout for result in results}) == 1

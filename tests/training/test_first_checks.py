@@ -42,13 +42,14 @@ def test_a_split_that_can_not_be_read_is_refused_before_the_first_epoch(
     data, out = tmp_path / "data", tmp_path / "run"
     shutil.copytree(portraits, data)
     line = ("train", "--data", data, "--out", out, "--device", "cpu")
+    options: tuple[Any, ...] = ("--recipe", recipe)
     if resume:
-        assert cli(*line, "--recipe", recipe).exit_code == 0
-        line = (*line, "--resume", "--epochs", 2)
+        assert cli(*line, *options).exit_code == 0
+        options = ("--resume", "--epochs", 2)
     before = sorted(out.glob("*")) if resume else []
     for file in (data / split).rglob("*.jpg"):
         file.write_bytes(file.read_bytes()[:200])
-    result = cli(*line, *(() if resume else ("--recipe", recipe)))
+    result = cli(*line, *options)
     assert f"photos of its {split} split can be read" in one_line_error(result)
     assert "epoch 1" not in result.stderr and "epoch 2" not in result.stderr and sorted(out.glob("*")) == before
 

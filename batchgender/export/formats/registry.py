@@ -20,10 +20,14 @@ Write = Callable[["Deployed", ModelInfo, Path], None]
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model file or checkpoint, opened: a function from photos to probabilities, and its metadata."""
+    """A model file or checkpoint, opened: a function from photos to probabilities, and its metadata.
+
+    `size` is the height and width of the photos that it takes, where they are not its metadata's `input_size` both.
+    """
 
     predict: Predict
     info: ModelInfo
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

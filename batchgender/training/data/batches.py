@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from batchgender.errors import UnreadablePhoto
 from batchgender.io import Notify
 from batchgender.photos.decode import decode
-from batchgender.photos.resize import resize
+from batchgender.photos.resize import Size, resize
 from batchgender.threads import available_cores, ordered_prefetch
 from batchgender.training.data.labelled_photos import LabelledPhotos
 
@@ -27,12 +27,12 @@ _AHEAD = 4
 
 
 class Batches:
-    """Photos decoded ahead by threads, in uint8 [B, size, size, 3] batches with int64 [B] labels, in order.
+    """Photos decoded ahead by threads, in uint8 [B, height, width, 3] batches with int64 [B] labels, in order.
 
     A photo that can't be read is left out, and named once to `notify`; `unreadable` has the names and reasons of all.
     """
 
-    def __init__(self, photos: LabelledPhotos, size: int, batch_size: int, notify: Notify) -> None:
+    def __init__(self, photos: LabelledPhotos, size: Size, batch_size: int, notify: Notify) -> None:
         self.photos, self.size, self.batch_size, self._notify = photos, size, batch_size, notify
         self.unreadable: dict[str, str] = {}
 
