@@ -35,9 +35,9 @@ def test_a_run_opens_no_socket_and_leaves_nothing_in_the_home(portraits: Path, t
     # Some of the libraries report nothing where they take the machine for one that runs tests.
     switches = ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY", "CI", "TF_BUILD", "JENKINS_URL")
     environment = {**{key: value for key, value in os.environ.items() if key not in switches}, **ours}
-    traced = ["strace", "-f", "-e", "trace=network,openat", "-o", log]
+    traced = ["strace", "-f", "-e", "trace=network,openat", "-o", str(log)]
     done = subprocess.run(
-        [*traced, sys.executable, "-c", _PROGRAM, portraits / "test", out, *providers], env=environment
+        [*traced, sys.executable, "-c", _PROGRAM, str(portraits / "test"), str(out), *providers], env=environment
     )
     assert done.returncode == 0 and len(list(out.glob("*.csv"))) == len(providers)
     lines = log.read_text(errors="replace").splitlines()

@@ -9,16 +9,21 @@ from pathlib import Path
 from typing import IO, Any
 
 from batchgender.errors import UserError, os_reason
-from batchgender.io import check_writable
+from batchgender.io import check_writable, silent
+from batchgender.lock import lock_file, locked
 from batchgender.results.formats import FORMATS
 from batchgender.results.rows import Row, cells_to_row, columns, row_to_cells
+
+# What a run is resumed by stands in OUT and this.
+SIDECAR = ".part.json"
 
 
 class ResultsFile:
     """A results file in the making: rows go to `OUT.part`, which takes the name OUT when all are there.
 
-    Raises UserError where OUT can't be written, and where OUT or an unfinished run is found and neither `resume` nor
-    `overwrite` says what to do with it. Nothing is written before `begin`.
+    Raises UserError where OUT can't be written, where another run writes it, and where OUT or an unfinished run is
+    found and neither `resume` nor `overwrite` says what to do with it. Nothing is written before `begin`, which looks
+    again: from there on the caller holds the lock of OUT.
     """
 
     # Rows are on disk this often, so that a kill costs little.
@@ -28,10 +33,20 @@ class ResultsFile:
         self.out = Path(out)
         check_writable(self.out, "--out")
         self.part = self.out.with_name(self.out.name + ".part")
-        self.sidecar = self.out.with_name(self.out.name + ".part.json")
-        self.may_replace = resume or overwrite
+        self.sidecar = self.out.with_name(self.out.name + SIDECAR)
+        self.resume, self.may_replace = resume, resume or overwrite
         if self.out.suffix not in FORMATS:
             raise UserError(f"{out}: unknown format; end the name in {', '.join(FORMATS)}")
+        # Looked at before the states below: those of a run that is going on are none to resume or overwrite.
+        if lock_file(self.out).exists():
+            with locked([self.out], silent):
+                pass
+        self._check_state()
+        self.classes: list[str] = []
+        self._stream: IO[str] | None = None
+
+    def _check_state(self) -> None:
+        """Look which files are there; raises UserError where they are neither to be resumed nor replaced."""
         if self.part.exists() and not self.may_replace:
             raise UserError(f"{self.part}: an unfinished run; go on with --resume or start again with --overwrite")
         if self.out.exists() and not self.may_replace:
@@ -39,11 +54,9 @@ class ResultsFile:
                 f"{self.out}: exists already; replace it with --overwrite or choose another --out"
                 " (one run takes any number of folders and quoted patterns)"
             )
-        if resume and not self.part.exists() and self.out.exists():
+        if self.resume and not self.part.exists() and self.out.exists():
             raise UserError(f"{self.out}: this run is finished, nothing to resume; use --overwrite to run again")
-        self.resumed = resume and self.part.exists()
-        self.classes: list[str] = []
-        self._stream: IO[str] | None = None
+        self.resumed = self.resume and self.part.exists()
 
     def begin(self, classes: Sequence[str], settings: dict[str, Any]) -> None:
         """Open the file for rows of these classes.
@@ -51,6 +64,7 @@ class ResultsFile:
         `settings` is what decides a row beside its photo (model digest, thresholds, inputs). Raises UserError where the
         unfinished run had others, and where the file can't be written.
         """
+        self._check_state()
         self.classes = list(classes)
         try:
             if self.resumed:
