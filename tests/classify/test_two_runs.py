@@ -34,8 +34,10 @@ def running(process: "Popen[str]", part: Path) -> Iterator[None]:
         time.sleep(0.002)
     assert process.poll() is None, process.communicate()
     process.send_signal(signal.SIGSTOP)
-    yield
-    process.send_signal(signal.SIGCONT)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
 
 
 def check_whole(out: Path, first: "Popen[str]") -> None:
