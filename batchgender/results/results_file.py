@@ -11,6 +11,7 @@ from typing import IO, Any
 from batchgender.errors import UserError, os_reason
 from batchgender.io import check_writable, silent
 from batchgender.lock import lock_file, locked
+from batchgender.results.csv_style import EXACT, CsvStyle
 from batchgender.results.formats import FORMATS
 from batchgender.results.rows import Row, cells_to_row, columns, row_to_cells
 
@@ -23,14 +24,14 @@ class ResultsFile:
 
     Raises UserError where OUT can't be written, where another run writes it, and where OUT or an unfinished run is
     found and neither `resume` nor `overwrite` says what to do with it. Nothing is written before `begin`, which looks
-    again: from there on the caller holds the lock of OUT.
+    again: from there on the caller holds the lock of OUT. `style` is that of a finished CSV; OUT.part is exact.
     """
 
     # Rows are on disk this often, so that a kill costs little.
     rows_a_write = 32
 
-    def __init__(self, out: str, resume: bool = False, overwrite: bool = False) -> None:
-        self.out = Path(out)
+    def __init__(self, out: str, resume: bool = False, overwrite: bool = False, style: CsvStyle = EXACT) -> None:
+        self.out, self._style = Path(out), style
         check_writable(self.out, "--out")
         self.part = self.out.with_name(self.out.name + ".part")
         self.sidecar = self.out.with_name(self.out.name + SIDECAR)
@@ -130,7 +131,7 @@ class ResultsFile:
             self._stream.flush()
             os.fsync(self._stream.fileno())
             self._stream.close()
-            FORMATS[self.out.suffix](self.part, self.out, self.classes)
+            FORMATS[self.out.suffix](self.part, self.out, self.classes, self._style)
             self.sidecar.unlink(missing_ok=True)
         except OSError as error:
             raise self._cannot_write(error) from error
