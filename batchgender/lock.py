@@ -35,7 +35,7 @@ def lock_file(file: str | os.PathLike[str]) -> Path:
 
 @contextmanager
 def locked(files: Sequence[str | os.PathLike[str]], notify: Notify) -> Iterator[None]:
-    """Hold the locks of `files`, which need not exist; their folders are made.
+    """Hold the locks of `files`, which need not exist; folders that are missing are made, and go if they stay empty.
 
     A lock is one of the system's on `FILE.part.lock`: it ends with the process, however that ends. The file is removed
     at the end of the block; one that a killed process left is taken over. Where the file system has no locks, `notify`
@@ -50,6 +50,8 @@ def locked(files: Sequence[str | os.PathLike[str]], notify: Notify) -> Iterator[
             if any(_is(path, each) for each in ours):
                 continue
             try:
+                missing = [folder for folder in path.parents if not folder.exists()]
+                stack.callback(_remove_empty, missing)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 descriptor = _take(path, str(file), notify)
             except OSError as error:
@@ -95,6 +97,12 @@ def _release(path: Path, descriptor: int) -> None:
         path.unlink()
     if sys.platform != "win32":
         os.close(descriptor)
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def _is(path: Path, status: os.stat_result) -> bool:
