@@ -6,9 +6,16 @@ for row in load_classifier().classify("photos"):
     print(row.path, row.prediction, row.confidence)
 """
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from batchgender.version import __version__
+
+# onnxruntime and huggingface_hub report their use to their makers unless these are set before they are imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+# OpenVINO has no such variable. It reports by this package, and does without where it can't be imported.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 if TYPE_CHECKING:
     from batchgender.classify.pipeline import Classifier, load_classifier

@@ -1,6 +1,7 @@
 """Text and files: what every room tells, prints and writes with."""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,15 @@ def bounds(interval: Sequence[float] | None) -> str:
 def one_line(text: str) -> str:
     """Text on one line: a name may hold a newline, or what a terminal takes for a command."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def bytes_shown(text: str) -> str:
+    r"""Text without the halves of surrogates that stand for a file name's undecoded bytes: UTF-8, or `\xNN`."""
+    return re.sub(
+        "[\udc80-\udcff]+",
+        lambda found: found[0].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
+        text,
+    )
 
 
 def first_line(error: BaseException) -> str:
@@ -70,7 +80,8 @@ def written_whole(
     target = Path(path)
     part = target.with_name(target.name + ending)
     if "b" not in mode:
-        options.setdefault("encoding", "utf-8")
+        # Half a surrogate pair, which JSON may hold, is no UTF-8: its escape is, and means the same in JSON.
+        options = {"encoding": "utf-8", "errors": "backslashreplace", **options}
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with open(part, mode, **options) as stream:

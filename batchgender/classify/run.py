@@ -13,13 +13,15 @@ from typing import Any
 from batchgender.classify.pipeline import FEW, Classifier
 from batchgender.errors import UserError
 from batchgender.io import Notify
+from batchgender.lock import locked
 from batchgender.photos.source import PhotoSource, printable
 from batchgender.progress import Progress
 from batchgender.report.counts import RowCounts
 from batchgender.report.figures import Figures
 from batchgender.report.files import check_report, write_report
 from batchgender.report.groups_csv import GroupsTable, join_by_path
-from batchgender.results.results_file import ResultsFile
+from batchgender.results.formats import FORMATS
+from batchgender.results.results_file import SIDECAR, ResultsFile
 from batchgender.results.rows import Row
 from batchgender.results.sinks import Sink
 
@@ -62,6 +64,8 @@ def check_reports(sink: Sink, options: RunOptions) -> tuple[str, ...]:
     for report in reports:
         if file and os.path.abspath(report) in map(os.path.abspath, (file.out, file.part, file.sidecar)):
             raise UserError(f"{report}: is where the rows go, or what a resumed run needs; choose another --report")
+        if report.endswith(tuple(ending + SIDECAR for ending in FORMATS)):
+            raise UserError(f"{report}: is a name that runs keep for what they are resumed by; choose another --report")
         check_report(report, overwrite=file is None or file.may_replace)
     return reports
 
@@ -69,13 +73,23 @@ def check_reports(sink: Sink, options: RunOptions) -> tuple[str, ...]:
 def classify_photos(
     classifier: Classifier, source: PhotoSource, sink: Sink, options: RunOptions, notify: Notify
 ) -> FinishedRun:
-    """Classify every photo of `source` into `sink`, and write the reports.
+    """Classify every photo of `source` into `sink`, and write the reports, while no other run writes the same files.
 
     Raises UserError; the rows that were written until then are kept where the sink is a file.
     """
-    started = time.monotonic()
-    reports = check_reports(sink, options)
+    files = check_reports(sink, options)
+    # Before the locks, which make folders that are missing.
     _check_any(source)
+    with locked([*([sink.out] if isinstance(sink, ResultsFile) else []), *files], notify):
+        return _classify_alone(classifier, source, sink, options, notify)
+
+
+def _classify_alone(
+    classifier: Classifier, source: PhotoSource, sink: Sink, options: RunOptions, notify: Notify
+) -> FinishedRun:
+    started = time.monotonic()
+    # Again: another run may have written them until it gave its locks back.
+    reports = check_reports(sink, options)
     classifier = classifier.for_photos(source)
     info, thresholds = classifier.info, classifier.thresholds(options.threshold)
     cores = "1 core" if classifier.workers == 1 else f"{classifier.workers} cores"

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 @inference_options
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace results and reports that are there.")
+@click.option("--csv-bom", is_flag=True, help="Begin the CSV with a byte order mark, so that Excel reads it as UTF-8.")
+@click.option("--csv-safe", is_flag=True, help="Put an apostrophe before cells that a spreadsheet may run as formulas.")
 @click.option("--strict", is_flag=True, help="Exit with 3 where a photo could not be read.")
 @foreign_options
 @quiet_option
@@ -65,6 +67,8 @@ def classify(
     batch_size: int | None,
     resume: bool,
     overwrite: bool,
+    csv_bom: bool,
+    csv_safe: bool,
     strict: bool,
     foreign: "ForeignOptions",
     notify: Notify,
@@ -90,6 +94,8 @@ def classify(
     streaming = out == "-"
     if streaming and (resume or overwrite):
         raise click.UsageError("--out - can't be resumed or overwritten")
+    if (csv_bom or csv_safe) and not (streaming or out.endswith(".csv")):
+        raise click.UsageError(f"--csv-bom and --csv-safe are for a CSV; --out {out} is none")
     if streaming and sys.stdout is None:
         raise UserError("stdout is closed; give --out a file")
     from batchgender.photos.source import PhotoSource
@@ -102,10 +108,12 @@ def classify(
     from batchgender.classify.run import RunOptions, check_reports, classify_photos
     from batchgender.report.groups_csv import read_groups
     from batchgender.report.text import LIMIT, NOTE, report_text, summary_text, swapped_labels_notice
+    from batchgender.results.csv_style import CsvStyle
     from batchgender.results.results_file import ResultsFile
     from batchgender.results.sinks import CsvStream, Sink
 
-    sink: Sink = CsvStream(sys.stdout) if streaming else ResultsFile(out, resume, overwrite)
+    style = CsvStyle(csv_bom, csv_safe)
+    sink: Sink = CsvStream(sys.stdout, style) if streaming else ResultsFile(out, resume, overwrite, style)
     options = RunOptions(threshold, read_groups(groups) if groups else None, reports, verbose)
     check_reports(sink, options)
 

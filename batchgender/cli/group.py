@@ -1,5 +1,6 @@
 """The command line: the group of commands, and how a command ends."""
 
+import io
 import sys
 import traceback
 from typing import Any
@@ -17,11 +18,26 @@ from batchgender.cli.options import show_traceback, traceback_option
 from batchgender.cli.train import train
 from batchgender.cli.tune import tune
 from batchgender.errors import UserError, os_reason
+from batchgender.io import bytes_shown
 from batchgender.version import __version__
+
+
+def _prepare_streams() -> None:
+    """Have stdout be UTF-8 and keep line ends as they are, whatever the locale and system; no character is an error."""
+    # Neither is one where it is closed, or where a program that calls this one has put a stream of its own.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        # In the encoding of its terminal, which shows what it can.
+        sys.stderr.reconfigure(errors="backslashreplace")
 
 
 class _Group(click.Group):
     """Commands in the order of use; an error that a user can cause ends in one line."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        _prepare_streams()
+        return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -32,7 +48,7 @@ class _Group(click.Group):
         except UserError as error:
             if show_traceback():
                 traceback.print_exception(error, file=sys.stderr)
-            raise click.ClickException(str(error).replace("\n", "\\n")) from error
+            raise click.ClickException(bytes_shown(str(error)).replace("\n", "\\n")) from error
         except MemoryError as error:
             raise click.ClickException("not enough memory; close other programs, or try --workers 1") from error
         except OSError as error:

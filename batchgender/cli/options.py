@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from batchgender.errors import UserError, os_reason
-from batchgender.io import Notify, check_writable, silent, written_whole
+from batchgender.io import Notify, bytes_shown, check_writable, silent, written_whole
 from batchgender.photos.labels import LabelNames, parse_label_names
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -22,7 +22,7 @@ def print_notice(line: str) -> None:
 
     # A terminal of another encoding shows what it can.
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
-    tqdm.write(line.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
+    tqdm.write(bytes_shown(line).encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
 
 
 def _notifier(ctx: click.Context, param: click.Parameter, quiet: bool) -> Notify:
@@ -75,7 +75,7 @@ def split_names(ctx: click.Context, param: click.Parameter, value: str | None) -
     """Read names that are separated by commas."""
     if value is None:
         return None
-    names = [name.strip() for name in value.split(",")]
+    names = [bytes_shown(name.strip()) for name in value.split(",")]
     if len(names) < 2 or not all(names):
         raise click.BadParameter("give two or more names, separated by commas", ctx, param)
     return names

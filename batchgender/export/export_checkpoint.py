@@ -21,6 +21,7 @@ from batchgender.export.quantization.float16 import write_float16
 from batchgender.export.quantization.int8 import write_int8
 from batchgender.extras import require_extra
 from batchgender.io import Notify, check_writable
+from batchgender.lock import locked
 from batchgender.model import tolerances
 from batchgender.model.agreement import Predict, largest_difference
 from batchgender.model.metadata import ModelInfo
@@ -148,7 +149,8 @@ def export_checkpoint(
                 check_flips(str(path), test.compare(written, str(path)), options.max_flips, notify)
             return checked
 
-        checked = _write_and_check(form, partial(write, module, info), check, path)
+        with locked([path], notify):
+            checked = _write_and_check(form, partial(write, module, info), check, path)
         notify(f"{path}  {_megabytes(path)}  {checked}")
     return list(targets.values())
 

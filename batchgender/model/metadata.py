@@ -215,7 +215,8 @@ def _table(value: Any, _: Mapping[str, Any]) -> bool:
 
 def _classes(value: Any, _: Mapping[str, Any]) -> bool:
     named = isinstance(value, list) and all(isinstance(name, str) and name for name in value)
-    return named and len(value) == len(set(value)) >= 2
+    # JSON may hold half a surrogate pair, which is no UTF-8: to encode it raises a ValueError.
+    return named and len(value) == len(set(value)) >= 2 and bool("".join(value).encode())
 
 
 def _thresholds(value: Any, given: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from batchgender.errors import OutOfMemory, UserError, os_reason
 from batchgender.io import one_line
 
-# Some builds report their use to their maker.
+# Older builds for Windows report by its event tracing, which the variable set in `batchgender/__init__.py` leaves on.
 ort.disable_telemetry_events()
 
 CPU, AUTO = "cpu", "auto"

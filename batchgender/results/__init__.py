@@ -1,5 +1,5 @@
 """Rows to files and back, and resuming.
 
 For others: `rows.Row` and `rows.make_row`; `results_file.ResultsFile` and `sinks.CsvStream`, which are sinks;
-`formats.read_csv`.
+`csv_style.CsvStyle`; `formats.read_csv`.
 """

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from batchgender.io import written_whole
+from batchgender.results.csv_style import CsvStyle
 from batchgender.results.rows import Row, cells_to_row, columns, row_to_values
 
-Convert = Callable[[Path, Path, Sequence[str]], None]
+Convert = Callable[[Path, Path, Sequence[str], CsvStyle], None]
 # The rows of a run are in OUT.part: what is made of them has another name until it is whole.
 _ENDING = ".tmp"
 
@@ -22,18 +23,25 @@ def read_csv(path: str | os.PathLike[str]) -> Iterator[Row]:
         yield from map(cells_to_row, reader)
 
 
-def _keep_csv(part: Path, out: Path, classes: Sequence[str]) -> None:
-    os.replace(part, out)
+def _write_csv(part: Path, out: Path, classes: Sequence[str], style: CsvStyle) -> None:
+    if style.exact:
+        os.replace(part, out)
+        return
+    with written_whole(out, ending=_ENDING, newline="") as stream, open(part, encoding="utf-8", newline="") as rows:
+        reader, writer = csv.reader(rows), csv.writer(stream)
+        writer.writerow(style.header(next(reader)))
+        writer.writerows(map(style.cells, reader))
+    part.unlink()
 
 
-def _write_json_lines(part: Path, out: Path, classes: Sequence[str]) -> None:
+def _write_json_lines(part: Path, out: Path, classes: Sequence[str], style: CsvStyle) -> None:
     with written_whole(out, ending=_ENDING) as stream:
         for row in read_csv(part):
             stream.write(json.dumps(row_to_values(row, classes), ensure_ascii=False) + "\n")
     part.unlink()
 
 
-def _write_parquet(part: Path, out: Path, classes: Sequence[str]) -> None:
+def _write_parquet(part: Path, out: Path, classes: Sequence[str], style: CsvStyle) -> None:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
     from pyarrow.parquet import ParquetWriter
@@ -55,5 +63,5 @@ def _write_parquet(part: Path, out: Path, classes: Sequence[str]) -> None:
     part.unlink()
 
 
-# By the ending of the file's name.
-FORMATS: dict[str, Convert] = {".csv": _keep_csv, ".jsonl": _write_json_lines, ".parquet": _write_parquet}
+# By the ending of the file's name; a style is of a CSV alone.
+FORMATS: dict[str, Convert] = {".csv": _write_csv, ".jsonl": _write_json_lines, ".parquet": _write_parquet}

@@ -9,29 +9,45 @@ from pathlib import Path
 from typing import IO, Any
 
 from batchgender.errors import UserError, os_reason
-from batchgender.io import check_writable
+from batchgender.io import check_writable, silent
+from batchgender.lock import lock_file, locked
+from batchgender.results.csv_style import EXACT, CsvStyle
 from batchgender.results.formats import FORMATS
 from batchgender.results.rows import Row, cells_to_row, columns, row_to_cells
+
+# What a run is resumed by stands in OUT and this.
+SIDECAR = ".part.json"
 
 
 class ResultsFile:
     """A results file in the making: rows go to `OUT.part`, which takes the name OUT when all are there.
 
-    Raises UserError where OUT can't be written, and where OUT or an unfinished run is found and neither `resume` nor
-    `overwrite` says what to do with it. Nothing is written before `begin`.
+    Raises UserError where OUT can't be written, where another run writes it, and where OUT or an unfinished run is
+    found and neither `resume` nor `overwrite` says what to do with it. Nothing is written before `begin`, which looks
+    again: from there on the caller holds the lock of OUT. `style` is that of a finished CSV; OUT.part is exact.
     """
 
     # Rows are on disk this often, so that a kill costs little.
     rows_a_write = 32
 
-    def __init__(self, out: str, resume: bool = False, overwrite: bool = False) -> None:
-        self.out = Path(out)
+    def __init__(self, out: str, resume: bool = False, overwrite: bool = False, style: CsvStyle = EXACT) -> None:
+        self.out, self._style = Path(out), style
         check_writable(self.out, "--out")
         self.part = self.out.with_name(self.out.name + ".part")
-        self.sidecar = self.out.with_name(self.out.name + ".part.json")
-        self.may_replace = resume or overwrite
+        self.sidecar = self.out.with_name(self.out.name + SIDECAR)
+        self.resume, self.may_replace = resume, resume or overwrite
         if self.out.suffix not in FORMATS:
             raise UserError(f"{out}: unknown format; end the name in {', '.join(FORMATS)}")
+        # Looked at before the states below: those of a run that is going on are none to resume or overwrite.
+        if lock_file(self.out).exists():
+            with locked([self.out], silent):
+                pass
+        self._check_state()
+        self.classes: list[str] = []
+        self._stream: IO[str] | None = None
+
+    def _check_state(self) -> None:
+        """Look which files are there; raises UserError where they are neither to be resumed nor replaced."""
         if self.part.exists() and not self.may_replace:
             raise UserError(f"{self.part}: an unfinished run; go on with --resume or start again with --overwrite")
         if self.out.exists() and not self.may_replace:
@@ -39,11 +55,9 @@ class ResultsFile:
                 f"{self.out}: exists already; replace it with --overwrite or choose another --out"
                 " (one run takes any number of folders and quoted patterns)"
             )
-        if resume and not self.part.exists() and self.out.exists():
+        if self.resume and not self.part.exists() and self.out.exists():
             raise UserError(f"{self.out}: this run is finished, nothing to resume; use --overwrite to run again")
-        self.resumed = resume and self.part.exists()
-        self.classes: list[str] = []
-        self._stream: IO[str] | None = None
+        self.resumed = self.resume and self.part.exists()
 
     def begin(self, classes: Sequence[str], settings: dict[str, Any]) -> None:
         """Open the file for rows of these classes.
@@ -51,6 +65,7 @@ class ResultsFile:
         `settings` is what decides a row beside its photo (model digest, thresholds, inputs). Raises UserError where the
         unfinished run had others, and where the file can't be written.
         """
+        self._check_state()
         self.classes = list(classes)
         try:
             if self.resumed:
@@ -116,7 +131,7 @@ class ResultsFile:
             self._stream.flush()
             os.fsync(self._stream.fileno())
             self._stream.close()
-            FORMATS[self.out.suffix](self.part, self.out, self.classes)
+            FORMATS[self.out.suffix](self.part, self.out, self.classes, self._style)
             self.sidecar.unlink(missing_ok=True)
         except OSError as error:
             raise self._cannot_write(error) from error

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import IO, Any, Protocol
 
 from batchgender.errors import UserError, os_reason
+from batchgender.results.csv_style import EXACT, CsvStyle
 from batchgender.results.rows import Row, columns, row_to_cells
 
 
@@ -34,14 +35,14 @@ class CsvStream:
 
     rows_a_write = 1
 
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream, self._writer = stream, csv.writer(stream)
+    def __init__(self, stream: IO[str], style: CsvStyle = EXACT) -> None:
+        self._stream, self._writer, self._style = stream, csv.writer(stream), style
         self._classes: list[str] = []
 
     def begin(self, classes: Sequence[str], settings: dict[str, Any]) -> None:
         """Write the header."""
         self._classes = list(classes)
-        self._write([columns(classes)])
+        self._write([self._style.header(columns(classes))])
 
     def done(self, paths: Iterator[str]) -> Iterator[Row]:
         """Nothing: a stream is not resumed."""
@@ -49,7 +50,7 @@ class CsvStream:
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write rows; raises UserError where the stream takes no more."""
-        self._write([row_to_cells(row, self._classes) for row in rows])
+        self._write([self._style.cells(row_to_cells(row, self._classes)) for row in rows])
 
     def _write(self, lines: Sequence[Sequence[str]]) -> None:
         try:

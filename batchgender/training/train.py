@@ -7,6 +7,7 @@ import torch
 
 from batchgender.errors import UserError
 from batchgender.io import Notify
+from batchgender.lock import locked
 from batchgender.report.figures import Figures
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.calibration import fit_calibration
@@ -39,8 +40,14 @@ def train(plan: RunPlan, device: str, notify: Notify, tensorboard: bool = False)
     """Train, and write last.pt, best.pt, history.csv and history.png to the run's folder; return the test figures.
 
     A resumed run goes on from the end of its last epoch, to the same weights as a run that was never stopped.
-    Raises UserError on data that can't be trained on, a loss that is no number, and files that can't be written.
+    Raises UserError on data that can't be trained on, a loss that is no number, files that can't be written, and a
+    folder that another run is writing to.
     """
+    with locked([plan.out / LAST], notify):
+        return _train_alone(plan, device, notify, tensorboard)
+
+
+def _train_alone(plan: RunPlan, device: str, notify: Notify, tensorboard: bool) -> Figures:
     recipe, out, target = plan.recipe, plan.out, pick_device(device)
     start = _start(plan)
     source = open_source(plan.source, notify, plan.label_names)

@@ -9,6 +9,8 @@ function fail(line) {
 const [model, ...photos] = process.argv.slice(2);
 if (!photos.length) fail("usage: node classify.mjs MODEL.onnx PHOTO...");
 for (const file of [model, ...photos]) if (!existsSync(file)) fail(`${file}: no such file`);
+// Without this, set before the import, onnxruntime reports its use to its maker.
+process.env.ORT_DISABLE_TELEMETRY = "1";
 const packages = Promise.all([import("onnxruntime-node"), import("sharp")]);
 const [{ default: ort }, { default: sharp }] = await packages.catch(() =>
   fail("onnxruntime-node and sharp are not installed; run in this folder: npm ci"),

@@ -7,6 +7,9 @@ import sys
 
 import cv2
 import numpy as np
+
+# Without this, set before the import, onnxruntime reports its use to its maker.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 
 if len(sys.argv) < 3:

@@ -1,8 +1,13 @@
 """Photos to probabilities with OpenVINO (OpenCV decodes): python openvino_classify.py MODEL.onnx PHOTO..."""
 
+import sys
+
 import numpy as np
-import openvino
 from embedded import answer, model_file, onnx_about, resized
+
+# By this package, which it can do without, OpenVINO reports its use to its maker as it is imported.
+sys.modules["openvino_telemetry"] = None
+import openvino  # noqa: E402
 
 file = model_file(".onnx")
 about = onnx_about(file)

@@ -19,6 +19,8 @@ from drawn_faces import draw_portrait
 from numpy.typing import NDArray
 
 from batchgender.export.export_checkpoint import export_checkpoint
+from batchgender.io import silent
+from batchgender.lock import locked
 from batchgender.model.metadata import ModelInfo
 from batchgender.model.open_model import default_model, open_model
 from batchgender.training import checkpoint as checkpoints
@@ -197,7 +199,7 @@ def test_a_file_that_differs_from_pytorch_is_not_kept(
     monkeypatch.setattr(onnx_format, "write", spoiled)
     message = one_line_error(cli("export", trained / "best.pt", "--format", "onnx", "--out", tmp_path / "x"))
     assert "differs from PyTorch by" in message and "more than 1e-04; not kept" in message
-    assert not list((tmp_path / "x").iterdir())
+    assert not (tmp_path / "x").exists()
 
 
 def test_one_format_may_have_a_file_name_and_two_may_not(cli: Cli, trained: Path, tmp_path: Path) -> None:
@@ -227,3 +229,11 @@ def test_evaluate_refuses_photos_of_classes_that_the_model_does_not_know(
         write_picture(tmp_path / "test" / label / "a.jpg")
     message = one_line_error(cli("evaluate", red_or_blue, "--data", tmp_path))
     assert "classes that the model does not know: cats, dogs" in message
+
+
+def test_a_file_that_another_export_is_writing_is_refused(cli: Cli, trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model.onnx"
+    with locked([out], silent):
+        result = cli("export", trained / "best.pt", "--format", "onnx", "--out", out)
+        assert "model.onnx: another run" in one_line_error(result)
+    assert list(tmp_path.iterdir()) == []

@@ -17,6 +17,7 @@ from conftest import one_line_error
 from PIL import Image
 
 from batchgender.io import percent, silent
+from batchgender.lock import locked
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.recipe import Recipe
 from batchgender.training.run_folders import newest
@@ -178,3 +179,14 @@ def test_a_device_that_is_not_there_is_named(cli: Cli, portraits: Path, tmp_path
         pytest.skip("this machine has CUDA")
     message = one_line_error(cli("train", "--data", portraits, "--device", "cuda", "--out", tmp_path / "run"))
     assert "no cuda device here; use --device auto" in message
+
+
+def test_a_second_run_in_a_folder_is_refused_while_the_first_runs(
+    cli: Cli, whole: Path, portraits: Path, tmp_path: Path
+) -> None:
+    new, begun = tmp_path / "new", shutil.copytree(whole, tmp_path / "begun")
+    before = sorted((file.name, file.read_bytes()) for file in begun.iterdir())
+    for out, options in ((new, ("--data", portraits)), (begun, ("--resume", "--epochs", 9))):
+        with locked([out / "last.pt"], silent):
+            assert "last.pt: another run" in one_line_error(cli("train", *options, "--out", out))
+    assert not new.exists() and sorted((file.name, file.read_bytes()) for file in begun.iterdir()) == before
