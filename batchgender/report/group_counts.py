@@ -72,6 +72,8 @@ class GroupCounts:
         )
 
 
-def _natural_order(name: str) -> list[str | int]:
+def _natural_order(name: str) -> list[tuple[int, str]]:
     """Order "5-9" before "10-19"."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
+    # A number is compared by how many digits it has, then digit by digit: it may be longer than Python turns into one.
+    parts = re.split(r"(\d+)", name)
+    return [(len(digits := part.lstrip("0")), digits) if at % 2 else (0, part) for at, part in enumerate(parts)]

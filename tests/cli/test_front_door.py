@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx.parser
 import pandas as pd
 import pytest
 from conftest import BLUE, RED, one_line_error, picture, write_picture
@@ -162,6 +163,45 @@ def test_an_early_interrupt_ends_in_one_line(red_or_blue: Path, photos: Path, tm
     assert "Traceback" not in errors
     # A fast machine may be done before, or about to end.
     assert (process.returncode, errors.strip()) in ((130, "interrupted"), (0, ""), (-signal.SIGINT, ""))
+
+
+def test_a_second_interrupt_ends_a_run_whose_model_never_comes_back(photos: Path, tmp_path: Path) -> None:
+    model = onnx.parser.parse_model(
+        """
+        <ir_version: 8, opset_import: ["" : 18]>
+        endless (float[N,3,8,8] image) => (float[N,2] scores) {
+            trips = Constant <value: tensor = int64 {9223372036854775807}> ()
+            go = Constant <value: tensor = bool {1}> ()
+            pooled = GlobalAveragePool (image)
+            shape = Constant <value: tensor = int64[2] {-1, 3}> ()
+            three = Reshape (pooled, shape)
+            turned = Loop (trips, go, three) <body = turn (int64 i, bool on, float[N,3] x) => (bool on2, float[N,3] y) {
+                on2 = Identity (on)
+                y = Add (x, x)
+            }>
+            starts = Constant <value: tensor = int64[1] {0}> ()
+            ends = Constant <value: tensor = int64[1] {2}> ()
+            axes = Constant <value: tensor = int64[1] {1}> ()
+            scores = Slice (turned, starts, ends, axes)
+        }
+        """
+    )
+    onnx.save(model, tmp_path / "endless.onnx")
+    line = [sys.executable, "-m", "batchgender", "classify", photos, "--model", tmp_path / "endless.onnx"]
+    line += ["--classes", "female,male", "--mean", "0,0,0", "--std", "1,1,1", "--out", tmp_path / "r.csv"]
+    process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    for said in process.stderr:
+        if said.startswith("computed by"):
+            break
+    # The model is at work by then, and takes no notice.
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130 and errors.splitlines()[-1] == "interrupted"
 
 
 def test_the_library_takes_lists_and_arrays_and_shows_what_it_has(red_or_blue: Path, plain: Path) -> None:

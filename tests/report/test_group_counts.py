@@ -133,11 +133,13 @@ def test_small_groups_are_marked_and_left_out_of_the_gaps() -> None:
 
 
 def test_groups_stand_in_the_order_of_their_numbers() -> None:
-    rows = [make_row(f"{i}.jpg", (1, 0), CLASSES, "Female", {}) for i in range(4)]
-    bands = ("10-19", "5-9", "100+", "unknown")
+    rows = [make_row(f"{i}.jpg", (1, 0), CLASSES, "Female", {}) for i in range(5)]
+    # The last one is longer than Python turns into a number.
+    endless = "1" * 5000
+    bands = ("10-19", "5-9", endless, "100+", "unknown")
     groups = GroupsTable("g.csv", ["age"], {f"{i}.jpg": (band,) for i, band in enumerate(bands)})
     metrics = metrics_of(rows, groups)
-    assert list(metrics["groups"]["columns"]["age"]["groups"]) == ["5-9", "10-19", "100+", "unknown"]
+    assert list(metrics["groups"]["columns"]["age"]["groups"]) == ["5-9", "10-19", "100+", endless, "unknown"]
     assert metrics["groups"]["columns"]["age"]["groups"]["5-9"]["classes"]["Male"]["recall"] is None
     report_text(figures_of(rows, groups))
 
