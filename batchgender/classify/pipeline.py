@@ -139,6 +139,8 @@ class Classifier:
         for batch in _read(photos):
             with cores:
                 rows += self._rows(batch, thresholds)
+            # Let go before the next ones are read: they may be large.
+            del batch
         return rows
 
     def _rows(self, batch: _Batch, thresholds: Mapping[str, float]) -> list[Row]:

@@ -36,13 +36,13 @@ def read_regular(file: str, size: int) -> bytes:
     """Read a file of about `size` bytes; raises UnreadablePhoto, of a large one as soon as it is no picture."""
     try:
         # A pipe may have taken its place since then: do not wait for it.
-        with open(file, "rb", opener=open_at_once) as stream:
+        with open(file, "rb", buffering=0, opener=open_at_once) as stream:
             if size <= _LARGE:
                 return stream.read()
-            head = stream.read(HEAD)
-            if not picture_format(head):
+            if not picture_format(stream.read(HEAD)):
                 raise UnreadablePhoto("no image of a format that can be read")
-            return head + stream.read()
+            stream.seek(0)
+            return stream.read()
     except OSError as error:
         raise UnreadablePhoto(f"can't read the file: {os_reason(error)}") from error
 
