@@ -43,8 +43,8 @@ def open_csv(file: str | os.PathLike[str], column: str) -> Iterator[CsvText]:
     """Open a CSV in UTF-8, with or without BOM, or UTF-16, its cells separated by commas, semicolons or tabs.
 
     The header is the first line that is not empty; Excel's line `sep=;` before it is passed over. The separator is the
-    one by which the header has a cell `column`, else the comma. Raises OSError, and UnicodeDecodeError where the text is
-    in another encoding, also as the lines are read.
+    one by which the header has a cell `column`, else the comma. Raises OSError, and UnicodeDecodeError where the text
+    is in another encoding, also as the lines are read.
     """
     # Opened once: it may be a pipe.
     with open(file, "rb") as stream:

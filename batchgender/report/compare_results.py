@@ -52,9 +52,13 @@ def compare_results(first: str, second: str) -> Comparison:
     """Compare two results files (.csv, .jsonl, .parquet), photo by photo; raises UserError where that can't be done."""
     tables = [_read(name) for name in (first, second)]
     # A spreadsheet writes the class `true` as TRUE.
-    classes = {name.lower(): name for column in ("label", "prediction") for name in tables[0][column].unique()}
+    classes = {name for column in ("label", "prediction") for name in tables[0][column].unique()}
+    lower = {name.lower(): name for name in classes}
     for column in ("label", "prediction"):
-        tables[1][column] = [classes.get(name.lower(), name) for name in tables[1][column]]
+        names = tables[1][column].unique()
+        tables[1][column] = tables[1][column].replace(
+            {name: lower[name.lower()] for name in names if name not in classes and name.lower() in lower}
+        )
     both = tables[0].merge(tables[1], "outer", on="path", suffixes=("_a", "_b"), indicator=True)
     sides = both["_merge"].value_counts()
     both = both[both["_merge"] == "both"]
@@ -161,12 +165,12 @@ def _read(name: str) -> pd.DataFrame:
     if missing := sorted({"path", "prediction", "confidence", "label"} - set(table)):
         raise UserError(f"{name}: no results file, for it has no column {', '.join(missing)}")
     shares = [column for column in map(str, table) if column.startswith("p_")]
-    table = table[["path", "prediction", "confidence", "label", *shares]].astype(object)
+    table = table[["path", "prediction", "confidence", "label", *shares]].copy()
     for column in table:
-        if _is_number(column):
+        if _is_number(str(column)):
             table[column] = pd.to_numeric(table[column], errors="coerce")
         else:
-            table[column] = table[column].fillna("").astype(str)
+            table[column] = table[column].astype(object).fillna("").astype(str)
     spelled = table.path.map(same_name)
     if spelled.is_unique:
         # Of photos of one machine two may differ in their spelling alone; then names are as they are.
@@ -185,8 +189,9 @@ def _read_csv(name: str) -> pd.DataFrame:
         table = pd.read_csv(whole, sep=text.separator, **options)
     table.columns = [str(column).strip() for column in table.iloc[0]]
     table = table.loc[1:, ~table.columns.duplicated()]
-    for column in filter(_is_number, table):
-        table[column] = table[column].str.replace(text.decimal, ".", regex=False)
+    if text.decimal != ".":
+        for column in filter(_is_number, table):
+            table[column] = table[column].str.replace(text.decimal, ".", regex=False)
     return table[(table != "").any(axis=1)]
 
 

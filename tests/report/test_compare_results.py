@@ -61,7 +61,13 @@ def test_the_same_results_in_three_formats_differ_in_nothing(
 
 @pytest.mark.parametrize(
     ("separator", "decimal", "encoding"),
-    [(";", ",", "utf-8-sig"), (";", ".", "utf-8"), ("\t", ",", "utf-16"), ("\t", ".", "utf-16"), (",", ".", "utf-8-sig")],
+    [
+        (";", ",", "utf-8-sig"),
+        (";", ".", "utf-8"),
+        ("\t", ",", "utf-16"),
+        ("\t", ".", "utf-16"),
+        (",", ".", "utf-8-sig"),
+    ],
 )
 def test_results_that_a_spreadsheet_saved_again_differ_in_nothing(
     cli: Cli, results: Path, tmp_path: Path, separator: str, decimal: str, encoding: str
