@@ -15,27 +15,23 @@ if TYPE_CHECKING:
 
 _BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _SEPARATORS = (",", ";", "\t")
-# Excel's own line before the header.
+# Excel's own line before the header names the separator.
 _SEPARATOR_LINE = "sep="
 
 
 @dataclass(frozen=True)
 class CsvText:
-    """An open CSV file: its first line, the text after it, and its separator."""
+    """An open CSV file: its header, the number of that line, the text after it, and its separator."""
 
     header: str
+    first_line: int
     rest: IO[str]
     separator: str
 
     @property
     def decimal(self) -> str:
-        """The sign before decimals: a comma where semicolons separate, as Excel writes in many countries."""
-        return "," if self.separator == ";" else "."
-
-    @property
-    def names(self) -> list[str]:
-        """The cells of the header."""
-        return [name.strip() for name in next(csv.reader([self.header], delimiter=self.separator), [])]
+        """The sign before decimals: a comma, as Excel writes in many countries, or, where commas separate, a point."""
+        return "." if self.separator == "," else ","
 
     def records(self) -> "_csv.Reader":
         """All records from the header on, as lists of cells."""
@@ -46,18 +42,22 @@ class CsvText:
 def open_csv(file: str | os.PathLike[str], column: str) -> Iterator[CsvText]:
     """Open a CSV in UTF-8, with or without BOM, or UTF-16, its cells separated by commas, semicolons or tabs.
 
-    The separator is the one by which the header has a cell `column`, else the comma. Raises OSError, and
-    UnicodeDecodeError where the text is in another encoding, also as the lines are read.
+    The header is the first line that is not empty; Excel's line `sep=;` before it is passed over. The separator is the
+    one by which the header has a cell `column`, else the comma. Raises OSError, and UnicodeDecodeError where the text
+    is in another encoding, also as the lines are read.
     """
     # Opened once: it may be a pipe.
     with open(file, "rb") as stream:
         encoding = _BOMS.get(stream.peek(2)[:2], "utf-8-sig")
         with io.TextIOWrapper(stream, encoding, newline="") as text:
-            header = next(text, "")
-            if header.lower().startswith(_SEPARATOR_LINE):
-                header = next(text, "")
+            number, header = next(((at, line) for at, line in enumerate(text, 1) if not _is_passed_over(line)), (1, ""))
             separator = next((each for each in _SEPARATORS if _has_cell(header, each, column)), _SEPARATORS[0])
-            yield CsvText(header, text, separator)
+            yield CsvText(header, number, text, separator)
+
+
+def _is_passed_over(line: str) -> bool:
+    """Whether a line before the header has no cell: it is empty, of separators alone, or Excel's own."""
+    return not line.strip("".join(_SEPARATORS) + "\r\n ") or line.lower().startswith(_SEPARATOR_LINE)
 
 
 def _has_cell(header: str, separator: str, column: str) -> bool:

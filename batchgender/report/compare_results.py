@@ -1,5 +1,6 @@
 """Two results files of the same photos side by side: which predictions changed, and whether for the better."""
 
+import io
 import math
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -50,6 +51,14 @@ class Comparison:
 def compare_results(first: str, second: str) -> Comparison:
     """Compare two results files (.csv, .jsonl, .parquet), photo by photo; raises UserError where that can't be done."""
     tables = [_read(name) for name in (first, second)]
+    # A spreadsheet writes the class `true` as TRUE.
+    classes = {name for column in ("label", "prediction") for name in tables[0][column].unique()}
+    lower = {name.lower(): name for name in classes}
+    for column in ("label", "prediction"):
+        names = tables[1][column].unique()
+        tables[1][column] = tables[1][column].replace(
+            {name: lower[name.lower()] for name in names if name not in classes and name.lower() in lower}
+        )
     both = tables[0].merge(tables[1], "outer", on="path", suffixes=("_a", "_b"), indicator=True)
     sides = both["_merge"].value_counts()
     both = both[both["_merge"] == "both"]
@@ -149,17 +158,19 @@ def _read(name: str) -> pd.DataFrame:
                 table = pd.read_parquet(stream) if is_parquet else pd.read_json(stream, lines=True, dtype={"path": str})
     except OSError as error:
         raise UserError(f"{name}: can't read the results ({os_reason(error)})") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{name}: no results file in UTF-8; save it in that encoding") from error
     except Exception as error:  # Each of the three readers raises its own.
         raise UserError(f"{name}: damaged, or no results file that classify wrote") from error
     if missing := sorted({"path", "prediction", "confidence", "label"} - set(table)):
         raise UserError(f"{name}: no results file, for it has no column {', '.join(missing)}")
     shares = [column for column in map(str, table) if column.startswith("p_")]
-    table = table[["path", "prediction", "confidence", "label", *shares]].astype(object)
+    table = table[["path", "prediction", "confidence", "label", *shares]].copy()
     for column in table:
-        if str(column).startswith("p_") or column == "confidence":
+        if _is_number(str(column)):
             table[column] = pd.to_numeric(table[column], errors="coerce")
         else:
-            table[column] = table[column].fillna("").astype(str)
+            table[column] = table[column].astype(object).fillna("").astype(str)
     spelled = table.path.map(same_name)
     if spelled.is_unique:
         # Of photos of one machine two may differ in their spelling alone; then names are as they are.
@@ -170,9 +181,19 @@ def _read(name: str) -> pd.DataFrame:
 
 
 def _read_csv(name: str) -> pd.DataFrame:
-    """A results CSV, also as a spreadsheet saved it again."""
+    """A results CSV, all cells as text; a spreadsheet may have saved it again."""
     with open_csv(name, "path") as text:
-        empty = {name: [""] for name in text.names if name == "confidence" or name.startswith("p_")}
-        options: dict[str, Any] = {"na_values": empty, "dtype": {"path": str}, "keep_default_na": False}
-        table = pd.read_csv(text.rest, names=text.names, sep=text.separator, decimal=text.decimal, **options)
-    return table[[column for column in table if column]].dropna(how="all")
+        # Without a header of its own pandas takes no column for an index where a row is longer: it raises.
+        whole = io.StringIO(text.header + text.rest.read())
+        options: dict[str, Any] = {"header": None, "dtype": str, "na_filter": False}
+        table = pd.read_csv(whole, sep=text.separator, **options)
+    table.columns = [str(column).strip() for column in table.iloc[0]]
+    table = table.loc[1:, ~table.columns.duplicated()]
+    if text.decimal != ".":
+        for column in filter(_is_number, table):
+            table[column] = table[column].str.replace(text.decimal, ".", regex=False)
+    return table[(table != "").any(axis=1)]
+
+
+def _is_number(column: str) -> bool:
+    return column == "confidence" or column.startswith("p_")

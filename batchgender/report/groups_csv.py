@@ -14,7 +14,7 @@ from batchgender.io import Notify
 class GroupsTable:
     """A groups file: its name, its columns but for the path, and for each path its group in each, "" for none.
 
-    Paths are spelled as `csv_files.same_name` does; `decimal` is the sign before decimals in its numbers.
+    `decimal` is the sign before decimals in its numbers.
     """
 
     file: str
@@ -24,15 +24,13 @@ class GroupsTable:
 
     def of(self, path: str) -> tuple[str, ...]:
         """The groups of a photo by its path, "" for each where it has none."""
-        return self.rows.get(same_name(path)) or ("",) * len(self.columns)
+        return self.rows.get(path) or ("",) * len(self.columns)
 
 
 def read_groups(file: str, option: str = "--groups") -> GroupsTable:
     """Read a CSV with a column `path` and others that are groupings; raises UserError, naming `option`, on others.
 
-    Commas, semicolons or tabs separate its cells.
-
-    It holds the rows in memory: a million take about two seconds and 150 MB.
+    It is read as `csv_files.open_csv` says. It holds the rows in memory: a million take about two seconds and 150 MB.
     """
     try:
         with open_csv(file, "path") as text:
@@ -70,8 +68,9 @@ def _read(file: str, text: CsvText) -> GroupsTable:
         while len(cells) > len(names) and not cells[-1]:
             cells.pop()
         if len(cells) != len(names):
-            raise UserError(f"{file}: line {reader.line_num} has {len(cells)} cells, the first line {len(names)}")
-        path = same_name(cells.pop(at))
+            line = text.first_line + reader.line_num - 1
+            raise UserError(f"{file}: line {line} has {len(cells)} cells, the first line {len(names)}")
+        path = cells.pop(at)
         raw = tuple(cells)
         groups = known.get(raw) or known.setdefault(raw, tuple(" ".join(cell.split()) for cell in raw))
         if rows.setdefault(path, groups) != groups:
@@ -82,41 +81,72 @@ def _read(file: str, text: CsvText) -> GroupsTable:
 def join_by_path(groups: GroupsTable, paths: Callable[[], Iterable[str]], notify: Notify) -> GroupsTable:
     """Key the rows by the paths of the photos; `paths` gives all of them, each time it is called.
 
-    Where no path is in the file as it is, paths are compared from their ends: a row is a photo's where the one's
-    whole path is the end of the other's, the longest such, and neither fits another as well. `notify` gets a line
-    with the photos that have no row. Raises UserError where none has.
+    A row whose path is a photo's exactly is that photo's alone; others are joined in any spelling (`_spelling`). Where
+    none is a photo's, paths are compared from their ends: a row is a photo's where the one's whole path is the end of
+    the other's, the longest such, and neither fits another as well. `notify` gets a line with the photos that have no
+    row. Raises UserError where none has, and where one path in two spellings has different groups.
     """
+    spellings, twice = _spellings(groups)
     first, count, found = "", 0, 0
+    # Of rows that have other spellings, those that are a photo's exactly.
+    exact: set[str] = set()
+    respelled: dict[str, str] = {}
     for path in paths():
         first = first or path
         count += 1
-        found += same_name(path) in groups.rows
+        if path in groups.rows:
+            found += 1
+            if spellings and _spelling(path) in spellings:
+                exact.add(path)
+        elif spellings and (row := spellings.get(_spelling(path))):
+            respelled[path] = row
+    for one, other in twice:
+        if not exact.issuperset((one, other)):
+            raise UserError(
+                f"{groups.file}: {_spelling(one)!r} stands twice, in two spellings, with different groups;"
+                " keep one of the lines"
+            )
+    rows = {photo: groups.rows[row] for photo, row in respelled.items() if row not in exact}
+    if rows:
+        groups = replace(groups, rows={**groups.rows, **rows})
+    found += len(rows)
     if not found:
-        groups = _join_by_path_ends(_with_slashes(groups), map(same_name, paths()))
+        groups = _join_by_path_ends(groups, paths())
         found = len(groups.rows)
     if found < count:
         notify(f"{groups.file}: {count - found:,} of {count:,} photos have no row of their own in it")
     return groups
 
 
-def _with_slashes(groups: GroupsTable) -> GroupsTable:
-    """The table with paths as results have them, where Windows wrote its own."""
-    if any("/" in path for path in groups.rows):
-        return groups
-    return replace(groups, rows={path.replace("\\", "/"): row for path, row in groups.rows.items()})
+def _spelling(path: str) -> str:
+    """A path as all systems would share it: letters composed, and slashes where Windows has backslashes."""
+    return same_name(path.replace("\\", "/") if "\\" in path else path)
+
+
+def _spellings(groups: GroupsTable) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """The rows that may be spelled in more ways, by their spelling, and pairs of rows of one spelling that differ."""
+    spellings: dict[str, str] = {}
+    twice = []
+    for path in groups.rows:
+        if not path.isascii() or "\\" in path:
+            other = spellings.setdefault(_spelling(path), path)
+            if groups.rows[other] != groups.rows[path]:
+                twice.append((other, path))
+    return spellings, twice
 
 
 def _join_by_path_ends(groups: GroupsTable, photos: Iterable[str]) -> GroupsTable:
+    spelled = {_spelling(path): row for path, row in groups.rows.items()}
     # Sorted backwards, the rows that end as a photo's path does stand together.
-    backwards = sorted(map(_backwards, groups.rows))
+    backwards = sorted(map(_backwards, spelled))
     claims: dict[str, str] = {}
     example = ""
     for photo in photos:
         example = example or photo
-        if row := _row_by_end(photo, groups.rows, backwards):
+        if row := _row_by_end(_spelling(photo), spelled, backwards):
             # Two photos that fit one row: it is neither's.
             claims[row] = "" if row in claims else photo
-    rows = {photo: groups.rows[row] for row, photo in claims.items() if photo}
+    rows = {photo: spelled[row] for row, photo in claims.items() if photo}
     if not rows:
         theirs = next(iter(groups.rows), None)
         raise UserError(

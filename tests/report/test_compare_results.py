@@ -59,19 +59,49 @@ def test_the_same_results_in_three_formats_differ_in_nothing(
         assert found.largest_difference == 0 and found.p_value == 1
 
 
-def test_results_that_a_spreadsheet_saved_again_differ_in_nothing(cli: Cli, results: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("separator", "decimal", "encoding"),
+    [
+        (";", ",", "utf-8-sig"),
+        (";", ".", "utf-8"),
+        ("\t", ",", "utf-16"),
+        ("\t", ".", "utf-16"),
+        (",", ".", "utf-8-sig"),
+    ],
+)
+def test_results_that_a_spreadsheet_saved_again_differ_in_nothing(
+    cli: Cli, results: Path, tmp_path: Path, separator: str, decimal: str, encoding: str
+) -> None:
     # Of one photo that could not be read the numbers are empty.
-    table = pd.read_csv(results)
+    table = pd.read_csv(results, dtype={"confidence": float})
     table.loc[0, ["prediction", "confidence", "p_female", "p_male"]] = None
     table.loc[1, "path"] = "female/é.jpg"
     table.to_csv(results, index=False)
     table["path"] = [unicodedata.normalize("NFD", path) for path in table.path]
-    saved = table.assign(empty="").rename(columns={"empty": ""})
-    saved.to_csv(tmp_path / "saved.csv", index=False, sep=";", decimal=",", encoding="utf-8-sig")
-    said = cli("compare", results, tmp_path / "saved.csv", "--json", tmp_path / "found.json")
-    found = json.loads((tmp_path / "found.json").read_text())
-    assert said.exit_code == 0 and found["flipped"] == 0 and found["photos"] == len(table)
-    assert found["largest_difference"] == 0
+    # Columns that were used once, and a row.
+    saved = pd.concat([table.assign(one="", two=""), pd.DataFrame([{}])]).rename(columns={"one": "", "two": ""})
+    saved.to_csv(tmp_path / "saved.csv", index=False, sep=separator, decimal=decimal, encoding=encoding)
+    for pair in ((results, tmp_path / "saved.csv"), (tmp_path / "saved.csv", results)):
+        found = compare_results(*map(str, pair))
+        assert (found.photos, found.only_first, found.only_second, found.flipped) == (len(table), 0, 0, 0)
+        assert found.largest_difference == 0 and found.first_accuracy == found.second_accuracy
+
+
+def test_a_class_that_a_spreadsheet_takes_for_a_truth_value_is_the_same(tmp_path: Path) -> None:
+    rows = "path,prediction,confidence,label\na.jpg,true,0.9,true\nb.jpg,false,0.9,true\n"
+    (tmp_path / "a.csv").write_text(rows)
+    (tmp_path / "b.csv").write_text(rows.replace("true", "TRUE").replace("false", "FALSE"))
+    found = compare_results(str(tmp_path / "a.csv"), str(tmp_path / "b.csv"))
+    assert (found.flipped, found.first_accuracy, found.second_accuracy) == (0, 0.5, 0.5)
+
+
+def test_two_photos_whose_names_differ_in_their_spelling_alone_stay_two(tmp_path: Path) -> None:
+    names = [unicodedata.normalize("NFC", "é.jpg"), unicodedata.normalize("NFD", "é.jpg")]
+    for file, answers in (("a.csv", ("Female", "Male")), ("b.csv", ("Female", "Female"))):
+        rows = [f"{name},{answer},0.9,\n" for name, answer in zip(names, answers, strict=True)]
+        (tmp_path / file).write_text("path,prediction,confidence,label\n" + "".join(rows))
+    found = compare_results(str(tmp_path / "a.csv"), str(tmp_path / "b.csv"))
+    assert found.photos == 2 and [one["path"] for one in found.worst] == names[1:]
 
 
 def test_photos_in_one_file_alone_and_unreadable_ones_are_counted(
@@ -103,6 +133,8 @@ def test_mcnemars_test_is_that_of_statsmodels(fixed: int, broken: int) -> None:
         (b"a,b\r\n1,2\r\n", "no column confidence, label, path, prediction"),
         (b"path,prediction,confidence,label\r\nx,Male,0.9,\r\nx,Male,0.9,\r\n", "a path twice"),
         (b"path,prediction,confidence,label\r\nx,Male,0.9,\r\n", "has no photo of"),
+        (b"path,prediction,confidence,label\r\nx,Male,0.9,,y\r\nz,Male,0.9,\r\n", "damaged"),
+        ("path;prediction;confidence;label\r\né;Male;0,9;\r\n".encode("cp1252"), "no results file in UTF-8"),
     ],
 )
 def test_what_is_no_results_file_is_one_line(content: bytes | None, said: str, cli: Cli, results: Path) -> None:

@@ -37,7 +37,8 @@ def test_columns_rows_and_empty_cells_are_read(tmp_path: Path) -> None:
         ("sep=;\r\npath;age;place\r\nå/é.jpg;3,5;Köln\r\n", "utf-8"),
         ("path\tage\tplace\r\nå/é.jpg\t3,5\tKöln\r\n", "utf-16"),
         ('age;path;place;;\r\n3,5;"å/é.jpg";Köln;;\r\n;;;;\r\n', "utf-8-sig"),
-        ("path;age;place\r\nå\\é.jpg;3,5;Köln\r\n", "utf-8"),
+        ("\r\n;;\r\npath;age;place\r\nå/é.jpg;3,5;Köln\r\n", "utf-8-sig"),
+        ("path;age;place\r\nå\\é.jpg;3,5;Köln\r\nå/other.jpg;;\r\n", "utf-8"),
     ],
 )
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
@@ -52,10 +53,37 @@ def test_what_spreadsheets_write_is_read_and_joined_in_either_spelling(
         assert list(groups.of(photos[0])) == ["3,5", unicodedata.normalize(form, "Köln")]
 
 
+def both_forms(path: str) -> tuple[str, str]:
+    """The path with letters composed, and with letters and accents apart."""
+    return unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path)
+
+
 def test_one_name_in_two_spellings_with_different_groups_is_said(tmp_path: Path) -> None:
-    rows = "".join(f"{unicodedata.normalize(form, 'é.jpg')},{form}\n" for form in ("NFC", "NFD"))
-    with pytest.raises(UserError, match="stands twice with different groups"):
-        read_groups(groups_file(tmp_path, "path,form\n" + rows))
+    composed, apart = both_forms("é.jpg")
+    for photos in ([composed], [apart], ["a.jpg"]):
+        with pytest.raises(UserError, match="'é.jpg' stands twice, in two spellings, with different groups"):
+            joined_rows(tmp_path, ["a.jpg", composed, apart], photos)
+    groups = read_groups(groups_file(tmp_path, f"path,age\n{composed},1\n{apart},1\n"))
+    assert join_by_path(groups, lambda: [apart], print).of(apart) == ("1",)
+
+
+def test_a_row_is_first_the_photos_whose_name_it_is_exactly(tmp_path: Path) -> None:
+    # A system that tells them apart may have both.
+    composed, apart = both_forms("é.jpg")
+    assert joined_rows(tmp_path, [apart, composed], [composed, apart]) == {composed: composed, apart: apart}
+    said: list[str] = []
+    for row, other in ((composed, apart), (apart, composed)):
+        groups = read_groups(groups_file(tmp_path, f"path,age\n{row},1\n"))
+        joined = join_by_path(groups, lambda: (composed, apart), said.append)
+        assert (joined.of(row), joined.of(other)) == (("1",), ("",))
+    assert len(said) == 2 and "1 of 2 photos have no row of their own" in said[0]
+
+
+def test_paths_of_windows_are_joined_and_bytes_shown_escaped_are_no_folders(tmp_path: Path) -> None:
+    paths = ["photos/f\\1.jpg", r"C:\data\photos\f\2.jpg", r"caf\xe9.jpg"]
+    assert joined_rows(tmp_path, paths[:2], ["f/1.jpg", "f/2.jpg"]) == {"f/1.jpg": paths[0], "f/2.jpg": paths[1]}
+    for photo in (r"caf\xe9.jpg", r"photos/caf\xe9.jpg"):
+        assert joined_rows(tmp_path, paths[2:], [photo])[photo] == paths[2]
 
 
 def test_a_path_may_stand_twice_with_the_same_groups(tmp_path: Path) -> None:
@@ -71,6 +99,7 @@ def test_a_path_may_stand_twice_with_the_same_groups(tmp_path: Path) -> None:
         ("path,age,age\na.jpg,1,2\n", "a column without a name or with that of another"),
         (",path,age\n0,a.jpg,1\n", "a column without a name or with that of another"),
         ("path,age\na.jpg,1\nb.jpg\n", "line 3 has 1 cells, the first line 2"),
+        ("sep=;\r\n\r\npath;age\r\na.jpg;1\r\nb.jpg\r\n", "line 5 has 1 cells, the first line 2"),
         ("path,age\na.jpg,1\na.jpg,2\n", "'a.jpg' stands twice with different groups"),
         ("path,age\ncafé.jpg,1\n".encode("latin-1"), "not UTF-8"),
         ("path,age\na.jpg," + "x" * 200_000, "damaged or no CSV"),

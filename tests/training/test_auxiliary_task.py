@@ -87,6 +87,17 @@ def test_photos_without_a_number_are_trained_on_and_add_nothing(portraits: Path,
     assert batch_loss(run, images, indices) == 0
 
 
+def test_numbers_that_a_spreadsheet_saved_again_are_the_same(portraits: Path, tmp_path: Path) -> None:
+    file = write_numbers(tmp_path / "numbers.csv", portraits, lambda photo: int(photo.stem) / 4)
+    runs = [trainer(portraits, replace(SMALL, also_learn=str(file)))]
+    for name, separator, encoding in (("a.csv", ";", "utf-8-sig"), ("b.csv", "\t", "utf-16")):
+        text = file.read_text().replace(",", separator).replace(".", ",").replace(",jpg", ".jpg")
+        (tmp_path / name).write_text(text, encoding)
+        runs.append(trainer(portraits, replace(SMALL, also_learn=str(tmp_path / name))))
+    first, *others = [run.auxiliary.fingerprint for run in runs if run.auxiliary]
+    assert len(others) == 2 and all(torch.equal(first, other) for other in others)
+
+
 def test_a_resumed_run_ends_with_the_same_weights(cli: Cli, portraits: Path, tmp_path: Path) -> None:
     file = write_numbers(tmp_path / "light.csv", portraits)
     recipe = tmp_path / "small.toml"
