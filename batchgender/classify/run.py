@@ -14,7 +14,7 @@ from batchgender.classify.pipeline import FEW, Classifier
 from batchgender.errors import UserError
 from batchgender.io import Notify
 from batchgender.lock import locked
-from batchgender.photos.source import PhotoSource, printable
+from batchgender.photos.source import PhotoSource, printable, skipped_text
 from batchgender.progress import Progress
 from batchgender.report.counts import RowCounts
 from batchgender.report.figures import Figures
@@ -159,8 +159,7 @@ def _about(classifier: Classifier, source: PhotoSource, thresholds: dict[str, fl
 
 def _check_any(source: PhotoSource) -> None:
     if not source.count_up_to(FEW):
-        others = sum(source.skipped.values())
-        beside = f", only {others:,} other files" if others else ""
+        beside = f", only other files: {skipped_text(source.skipped)}" if source.skipped else ""
         places = ", ".join(map(printable, source.inputs))
         raise UserError(f"no photos found in {places}{beside}; photos end in .jpg, .png, .webp and the like")
 

@@ -14,11 +14,8 @@ from batchgender.cli.options import (
     report_options,
 )
 from batchgender.errors import UserError
-from batchgender.io import Notify, one_line
+from batchgender.io import Notify
 from batchgender.photos.labels import LabelNames
-
-# Of files that are left out; a folder of other things has many.
-_ENDINGS_NAMED = 10
 
 if TYPE_CHECKING:
     from batchgender.model.foreign_options import ForeignOptions
@@ -98,7 +95,7 @@ def classify(
         raise click.UsageError(f"--csv-bom and --csv-safe are for a CSV; --out {out} is none")
     if streaming and sys.stdout is None:
         raise UserError("stdout is closed; give --out a file")
-    from batchgender.photos.source import PhotoSource
+    from batchgender.photos.source import PhotoSource, skipped_text
 
     # All that can be refused is refused before a model is opened.
     if no_labels and label_names.given:
@@ -148,11 +145,7 @@ def classify(
         + (f"; written: {', '.join(written)}" if written else "")
     )
     if finished.skipped:
-        most = finished.skipped.most_common(_ENDINGS_NAMED)
-        kinds = [f"{one_line(kind)} {count:,}" for kind, count in most]
-        if rest := finished.skipped.total() - sum(count for _, count in most):
-            kinds.append(f"others {rest:,}")
-        notify(f"left out, not photos: {', '.join(kinds)}")
+        notify(f"left out, not photos: {skipped_text(finished.skipped)}")
     if figures.unreadable:
         notify(f"{figures.unreadable:,} of {figures.photos:,} photos could not be read: see the column error")
     if strict and (figures.unreadable or finished.unlistable):

@@ -14,16 +14,23 @@ _PHOTOS = """
 # Endings that photos have: such files are read, whatever is in them.
 PHOTO_ENDINGS = frozenset(_PHOTOS.split())
 _OTHERS = """
-.txt .csv .tsv .json .jsonl .ndjson .xml .yaml .yml .toml .ini .cfg .conf .log .md .rst .html .htm .css .js .map
-.parquet .arrow .feather .npy .npz .h5 .hdf5 .mat .pkl .pickle .db .sqlite .sqlite3 .db-wal .db-shm .lock .tmp .part
-.zip .tar .gz .tgz .bz2 .xz .zst .7z .rar .iso .dmg .deb .rpm .whl .jar .apk
-.mp4 .mov .avi .mkv .webm .m4v .mpg .mpeg .wmv .3gp .mts .m2ts .flv .mp3 .wav .flac .ogg .m4a .aac .wma .opus
-.pdf .doc .docx .xls .xlsx .ppt .pptx .odt .ods .odp .rtf .epub .svg .ai .eps .ps .psd .psb .xcf .kra .sketch .fig
-.cr2 .cr3 .crw .nef .nrw .arw .sr2 .srf .dng .raf .orf .rw2 .pef .srw .3fr .fff .iiq .erf .mrw .x3f .kdc .dcr .raw
-.xmp .aae .thm .lnk .url .webloc .exe .dll .so .dylib .bin .py .pyc .ipynb .sh .bat .c .h .cpp .java .go .rs .ts
-.onnx .pt .pth .pt2 .safetensors .tflite .mlmodel .ckpt .dcm .nii .ico .icns .cur .ttf .otf .woff .woff2
+.txt .csv .tsv .json .jsonl .ndjson .xml .yaml .yml .toml .ini .cfg .conf .log .md .rst .tex .bib .html .htm .css .js
+.parquet .arrow .feather .npy .npz .h5 .hdf5 .mat .pts .pkl .pickle .tfrecord .rds .sav .dta .geojson .kml .gpx .map
+.db .sqlite .sqlite3 .db-wal .db-shm .mdb .accdb .lmdb .lock .tmp .part .crdownload .download .torrent .md5 .sha1
+.zip .tar .gz .tgz .bz2 .xz .zst .lz4 .7z .rar .cab .iso .dmg .img .deb .rpm .msi .pkg .whl .jar .apk .livp
+.mp4 .mov .avi .mkv .webm .m4v .mpg .mpeg .wmv .3gp .3g2 .mts .m2ts .flv .f4v .vob .ogv .mxf .asf .rm .lrv .srt .vtt
+.insv .mp3 .wav .flac .ogg .oga .m4a .aac .wma .opus .aif .aiff .amr .caf .mid .midi .m3u .m3u8
+.pdf .doc .docx .docm .xls .xlsx .xlsm .ppt .pptx .odt .ods .odp .odg .rtf .epub .mobi .djvu .pages .numbers .key
+.svg .ai .eps .ps .psd .psb .xcf .kra .sketch .fig .indd .cdr .dxf .dwg .stl .obj .ply .blend .fbx .glb .gltf
+.cr2 .cr3 .crw .nef .nrw .arw .sr2 .srf .dng .raf .orf .rw2 .rwl .rwz .pef .ptx .srw .3fr .fff .iiq .cap .erf .mef .mos
+.mdc .mrw .x3f .kdc .k25 .dcr .dcs .dc2 .drf .bay .gpr .cs1 .sti .j6i .pxn .ari .braw .r3d .raw
+.svs .ndpi .scn .bif .lsm .czi .lif .nd2 .dcm .nii
+.xmp .aae .thm .pp3 .dop .nksc .lrcat .lrprev .lrtemplate .lnk .url .webloc .plist .eml .msg .vcf .ics .nfo
+.exe .dll .so .dylib .bin .py .pyc .ipynb .sh .bat .ps1 .c .h .cpp .cs .java .kt .go .rs .ts .tsx .jsx .rb .php .pl .lua
+.swift .r .m .sql .wasm .proto
+.onnx .pt .pth .pt2 .safetensors .tflite .mlmodel .ckpt .ico .icns .cur .ttf .otf .woff .woff2
 """
-# Endings of other files, raw camera formats among them, which begin as TIFF does: such files are not looked at.
+# Endings of other files; raw formats of cameras and microscopes begin as TIFF does. Such files are not looked at.
 OTHER_ENDINGS = frozenset(_OTHERS.split())
 
 _STARTS = {
@@ -35,7 +42,8 @@ _STARTS = {
 }
 # The sizes that a BMP's second header has.
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
-_PNM = re.compile(rb"P[1-6]\s\s*(#|\d)|P7\s")
+# A width and a height follow, or a comment; in P7, the line of a named value.
+_PNM = re.compile(rb"P[1-6]\s+(#|\d+(\s*#|\s+\d+[\s#]))|P7\n(#|WIDTH|HEIGHT|DEPTH|MAXVAL|TUPLTYPE)")
 _BRANDS = {
     "AVIF": (b"avif", b"avis"),
     "HEIC": (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1", b"miaf"),

@@ -50,16 +50,19 @@ def read_regular(file: str, size: int) -> bytes:
 def is_photo(file: str) -> bool:
     """Whether a file is a photo by its name's ending, or, where the ending is unknown, by its first bytes.
 
-    One that can't be opened is none.
+    Only in the latter case is it opened; one that can't be opened is none.
     """
     ending = os.path.splitext(file)[1].lower()
-    if ending in PHOTO_ENDINGS or ending in OTHER_ENDINGS:
-        return ending in PHOTO_ENDINGS
+    if ending in PHOTO_ENDINGS:
+        return True
+    # ExifTool keeps a.nef as a.nef_original.
+    if ending.removesuffix("_original") in OTHER_ENDINGS:
+        return False
     try:
         if not stat.S_ISREG(os.stat(file).st_mode):
             return False
         with open(file, "rb", buffering=0, opener=open_at_once) as stream:
-            return bool(picture_format(stream.read(HEAD)))
+            return bool(picture_format(stream.read(HEAD) or b""))
     except OSError:
         return False
 

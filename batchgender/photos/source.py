@@ -3,6 +3,7 @@
 import copy
 import glob
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,15 +18,22 @@ from batchgender.io import Notify, silent
 from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
 from batchgender.photos.reading import is_photo
 
-# What systems, and boxes that share files, leave beside photos: thumbnails, waste baskets, snapshots.
+# What systems and network storage leave beside photos, in small letters: thumbnails, waste baskets, snapshots.
 _SYSTEM_FOLDERS = frozenset(
     {
-        *("__macosx", "network trash folder", "temporary items"),
-        *("$recycle.bin", "recycler", "system volume information", "found.000"),
-        *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot"),
-        *("lost+found",),
+        *("__macosx", "network trash folder", "temporary items"),  # macOS
+        *("$recycle.bin", "recycler", "system volume information"),  # Windows; FOUND.000 is below
+        *("lost+found", "lost.dir"),  # Linux, Android
+        *("@eadir", "@tmp", "@sharebin", "#recycle", "#snapshot"),  # Synology
+        *("@recycle", "@recently-snapshot", "@transcode", "@__thumb"),  # QNAP
+        *("~snapshot", "trashbox"),  # NetApp, Buffalo
     }
 )
+_CHECKED_DISK = re.compile(r"found\.\d{3}")
+# The ending that a file is counted by; what follows a full stop within a sentence is none.
+_ENDING = re.compile(r"\.[\w~-]{1,16}")
+# So many endings of files left out are named: a folder of other things has many.
+_ENDINGS_NAMED = 10
 # Files that people give in the place of photos, and what to do instead.
 _NO_PHOTOS = {
     "an archive": (".zip .tar .gz .tgz .bz2 .xz .7z .rar", "unpack it and give the folder"),
@@ -136,19 +144,34 @@ class PhotoSource:
             )
             return
         for name in entries:
-            if name.startswith(".") or is_system_folder(name.rstrip("/")):
+            if name.startswith("."):
                 continue
             if name.endswith("/"):
-                yield from self._walk(os.path.join(folder, name[:-1]), prefix + name, root, (*above, here))
+                if not is_system_folder(name[:-1]):
+                    yield from self._walk(os.path.join(folder, name[:-1]), prefix + name, root, (*above, here))
             elif is_photo(file := os.path.join(folder, name)):
                 yield Photo(file, printable(prefix + name), root, self.names)
             else:
-                self.skipped[os.path.splitext(name)[1].lower() or "no ending"] += 1
+                ending = os.path.splitext(name)[1].lower()
+                self.skipped[ending if _ENDING.fullmatch(ending) else "no ending"] += 1
+
+
+def skipped_text(skipped: Counter[str]) -> str:
+    """What a walk left out, by ending: ".txt 1,204, .mp4 3, others 12"."""
+    most = skipped.most_common(_ENDINGS_NAMED)
+    kinds = [f"{ending} {count:,}" for ending, count in most]
+    if rest := skipped.total() - sum(count for _, count in most):
+        kinds.append(f"others {rest:,}")
+    return ", ".join(kinds)
 
 
 def is_system_folder(name: str) -> bool:
-    """Whether a folder of this name, in any case, is hidden or one that a system made: it holds nobody's photos."""
-    return name.startswith(".") or name.casefold() in _SYSTEM_FOLDERS
+    """Whether a folder of this name is hidden or one that a system made: it holds no photos of anybody's choice."""
+    return name.startswith(".") or _made_by_a_system(name)
+
+
+def _made_by_a_system(name: str) -> bool:
+    return (lower := name.lower()) in _SYSTEM_FOLDERS or _CHECKED_DISK.fullmatch(lower) is not None
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -176,16 +199,25 @@ def _input_files(inputs: Sequence[str]) -> list[str]:
     chosen = set(real.values())
     kept: dict[Path, str] = {}
     for file in sorted(set(files)):
-        if not any(parent in chosen for parent in real[file].parents):
+        if not _is_walked(real[file], chosen):
             kept.setdefault(real[file], file)
     return list(kept.values())
 
 
+def _is_walked(file: Path, chosen: set[Path]) -> bool:
+    """Whether a walk of one of the inputs `chosen` finds this file or folder."""
+    parent = next((each for each in file.parents if each in chosen), None)
+    return parent is not None and not any(map(is_system_folder, file.relative_to(parent).parts))
+
+
 def _matches(pattern: str) -> list[str]:
-    """What a pattern matches, but for what it finds in folders that systems make."""
-    named = next(at for at, part in enumerate(Path(pattern).parts) if glob.has_magic(part))
-    found = glob.glob(pattern, recursive=True)
-    return [file for file in found if not any(map(is_system_folder, Path(file).parts[named:-1]))]
+    """What a pattern matches, but for what its wildcards find in folders that systems make."""
+    named = set(Path(pattern).parts)
+    return [
+        file
+        for file in glob.glob(pattern, recursive=True)
+        if not any(part not in named and _made_by_a_system(part) for part in Path(file).parts[:-1])
+    ]
 
 
 def _refuse_no_photo(given: str) -> None:

@@ -142,7 +142,7 @@ def test_odd_names_have_their_rows(cli: Cli, red_or_blue: Path, tmp_path: Path) 
     ("arguments", "message"),
     [
         (["nowhere", "--out", "r.csv"], "nowhere: no such file or folder"),
-        (["empty", "--out", "r.csv"], "no photos found in empty, only 1 other files"),
+        (["empty", "--out", "r.csv"], "no photos found in empty, only other files: .txt 1; photos end in"),
         (["photos", "--out", "photos/a.jpg/r.csv"], "can't write in this folder"),
         (["album.zip", "--out", "r.csv"], "album.zip: an archive, not a photo; unpack it"),
         (["list.txt", "--out", "r.csv"], "list.txt: a list, not a photo"),

@@ -1,11 +1,13 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from conftest import write_picture
 
 from batchgender.errors import UserError
-from batchgender.photos.source import PhotoSource
+from batchgender.photos.source import PhotoSource, skipped_text
 
 
 def found(*inputs: Path | str, warnings: list[str] | None = None) -> list[str]:
@@ -31,18 +33,59 @@ def test_other_files_are_counted_and_hidden_ones_left_alone(tmp_path: Path) -> N
     assert finder.skipped == {".txt": 1, ".mp4": 2, "no ending": 1}
 
 
-SYSTEM = ("__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found", "@Recycle")
+def test_many_kinds_of_files_left_out_are_summed(tmp_path: Path) -> None:
+    names = [f"{number}.{ending}" for number, ending in enumerate(["txt"] * 3 + ["log"] * 2 + list("abcdefghijkl"))]
+    for name in (*names, "README", "Dr. Smith's notes", "x.a b"):
+        (tmp_path / name).touch()
+    finder = PhotoSource([str(tmp_path)])
+    assert not list(finder)
+    said = skipped_text(finder.skipped)
+    assert said.startswith(".txt 3, no ending 3, .log 2, ") and said.count(",") == 10
+    kinds = dict(part.rsplit(" ", 1) for part in said.split(", "))
+    assert sum(map(int, kinds.values())) == len(list(tmp_path.iterdir())) and "others" in kinds
 
 
-@pytest.mark.parametrize("name", [*SYSTEM, "$Recycle.Bin", "@EADIR", ".Trashes"])
+SYSTEM = """
+__MACOSX @eaDir #recycle $RECYCLE.BIN $Recycle.Bin @EADIR RECYCLER lost+found LOST.DIR @Recycle @Recently-Snapshot
+#snapshot @tmp FOUND.000 found.012 .Trashes .Trash-1000 .thumbnails
+"""
+
+
+@pytest.mark.parametrize("name", [*SYSTEM.split(), "System Volume Information", "Network Trash Folder"])
 def test_what_systems_leave_is_no_photo(tmp_path: Path, name: str) -> None:
     write_picture(tmp_path / "women" / name / "a.jpg")
     write_picture(tmp_path / name / "deep" / "b.jpg")
     write_picture(tmp_path / "women" / "c.jpg")
     assert found(tmp_path) == ["women/c.jpg"]
-    assert found(tmp_path / "**" / "*.jpg") == ["c.jpg"]
-    # Who names such a folder means it.
-    assert found(tmp_path / name) == ["deep/b.jpg"] and len(found(tmp_path / name / "*" / "*.jpg")) == 1
+    for pattern in ("**/*.jpg", "women/**/*.jpg", "w*/**/?.jpg"):
+        assert found(tmp_path / pattern) == ["c.jpg"]
+
+
+@pytest.mark.parametrize("name", ["@eaDir", "lost+found", ".cache"])
+def test_who_names_a_folder_of_a_system_means_it(tmp_path: Path, name: str) -> None:
+    write_picture(tmp_path / "women" / name / "a.jpg")
+    write_picture(tmp_path / "women" / name / "@tmp" / "b.jpg")
+    write_picture(tmp_path / "women" / "c.jpg")
+    assert found(tmp_path / "women" / name) == ["a.jpg"]
+    assert found(tmp_path / "women" / name / "a.jpg") == ["a.jpg"]
+    assert found(tmp_path / "*" / name / "*.jpg") == ["a.jpg"]
+    assert found(tmp_path / "*" / name / "**" / "*.jpg") == ["a.jpg"]
+    # A walk of the folder above leaves it out, so that its photos are found once.
+    both = found(tmp_path / "women", tmp_path / "women" / name)
+    assert both == [f"{tmp_path}/women/c.jpg", f"{tmp_path}/women/{name}/a.jpg"]
+
+
+@pytest.mark.parametrize(
+    "name", ["Recycled", "@work", "#summer", "$$$", "snapshot", "tmp", "found", "eaDir", "_MACOSX"]
+)
+def test_what_people_name_their_folders_is_no_systems(tmp_path: Path, name: str) -> None:
+    write_picture(tmp_path / name / "a.jpg")
+    assert found(tmp_path) == [f"{name}/a.jpg"]
+
+
+def test_a_file_named_as_a_systems_folder_is_a_photo(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.jpg").rename(tmp_path / "recycler")
+    assert found(tmp_path) == ["recycler"]
 
 
 @pytest.mark.parametrize("name", ["photo", "photo.jpg_large", "photo.pjpeg", "photo.bak", "photo.jpg.1", "a.b (2)"])
@@ -52,15 +95,42 @@ def test_a_picture_of_an_unknown_ending_is_a_photo(tmp_path: Path, name: str) ->
     (tmp_path / f"not {name}").write_bytes(b"BM no picture" + bytes(60))
     known = name.endswith((".jpg_large", ".pjpeg"))
     assert set(found(tmp_path)) == {"a.jpg", name, *([f"not {name}"] if known else [])}
+    assert found(tmp_path / name) == [name]
+    assert name in [Path(path).name for path in found(tmp_path / "*")]
+
+
+@pytest.mark.parametrize(
+    "name", ["a.nef", "a.dng", "a.DNG_original", "a.txt", "a.mov", "a.pdf", "a.svg", "a.xmp", "a.part"]
+)
+def test_a_file_of_a_known_other_ending_is_no_photo_whatever_it_holds(tmp_path: Path, name: str) -> None:
+    write_picture(tmp_path / "a.tif").rename(tmp_path / name)
+    assert found(tmp_path) == []
 
 
 def test_only_files_of_unknown_endings_are_opened(tmp_path: Path) -> None:
-    picture = write_picture(tmp_path / "a.jpg").read_bytes()
-    for name in ("raw.nef", "notes.txt", "list.csv"):
-        (tmp_path / name).write_bytes(picture)
-    if hasattr(os, "mkfifo"):
-        os.mkfifo(tmp_path / "pipe")
-    assert found(tmp_path) == ["a.jpg"]
+    for name in ("a.jpg", "raw.nef", "notes.txt", "list.csv", "unknown", "b.old"):
+        write_picture(tmp_path / "new.png").rename(tmp_path / name)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "nowhere").symlink_to("nowhere")
+    # What a process opens, by its own audit events.
+    code = """
+import sys
+from batchgender.photos.source import PhotoSource
+opened = []
+sys.addaudithook(lambda event, told: opened.append(told[0]) if event == "open" else None)
+print([photo.path for photo in PhotoSource([sys.argv[1]])])
+print(sorted({file.rsplit("/", 1)[1] for file in map(str, opened) if file.startswith(sys.argv[1])}))
+"""
+    ended = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines() == ["['a.jpg', 'b.old', 'unknown']", "['b.old', 'unknown']"]
+
+
+def test_a_file_of_an_unknown_ending_that_can_not_be_opened_is_left_out(unprivileged: Path) -> None:
+    write_picture(unprivileged / "photo.jpg").rename(unprivileged / "photo")
+    write_picture(unprivileged / "closed.jpg").rename(unprivileged / "closed")
+    (unprivileged / "closed").chmod(0)
+    finder = PhotoSource([str(unprivileged)])
+    assert [photo.path for photo in finder] == ["photo"] and finder.skipped["no ending"] == 1
 
 
 def test_a_path_is_relative_to_the_only_folder_and_prefixed_with_one_of_several(tmp_path: Path) -> None:

@@ -47,6 +47,21 @@ def source(request: pytest.FixtureRequest, portraits: Path, tmp_path: Path) -> P
     return tmp_path
 
 
+@pytest.mark.parametrize("name", ["@eaDir", "#recycle", "__MACOSX", "$RECYCLE.BIN", "lost+found", ".cache"])
+def test_folders_that_systems_make_are_no_class_and_hold_no_photo(
+    source: Path, portraits: Path, tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
+    before = load(source, "all")
+    copy = Path(shutil.copytree(source, tmp_path_factory.mktemp("copy") / "source"))
+    for folder in (copy, *(each for each in copy.rglob("*") if each.is_dir())):
+        shutil.copytree(portraits / "test" / "male", folder / name)
+        as_dataset(portraits / "test", ["female", "male"]).to_parquet(folder / name / "train.parquet")
+    # What macOS leaves beside each file on a disk that is not its own.
+    (copy / "._train.parquet").write_bytes(b"no parquet")
+    after = load(copy, "all")
+    assert (after.classes, after.counts(), len(after)) == (before.classes, before.counts(), len(before))
+
+
 def test_every_kind_of_source_gives_the_same_photos_and_labels(source: Path, portraits: Path) -> None:
     test = load(source, "test")
     assert test.classes == ["Female", "Male"] and test.counts() == {"Female": 6, "Male": 6}

@@ -33,8 +33,10 @@ def open_source(source: str, notify: Notify, names: LabelNames = DEFAULT_NAMES) 
     return LabelledSource(source, filled or splits)
 
 
-def _in_system_folder(file: Path, root: Path) -> bool:
-    return any(map(is_system_folder, file.relative_to(root).parts[:-1]))
+def _parquet_files(folder: Path) -> list[Path]:
+    """The parquet files under a folder, but for hidden ones and those in folders that systems make."""
+    found = sorted(folder.rglob("*.parquet"))
+    return [file for file in found if not any(map(is_system_folder, file.relative_to(folder).parts))]
 
 
 def _splits(source: str, notify: Notify, names: LabelNames) -> dict[str, LabelledPhotos]:
@@ -43,9 +45,7 @@ def _splits(source: str, notify: Notify, names: LabelNames) -> dict[str, Labelle
     saved = False
     if path.is_dir():
         saved = (path / "dataset_dict.json").exists() or (path / "state.json").exists()
-        parquet = (
-            [] if saved else [file for file in sorted(path.rglob("*.parquet")) if not _in_system_folder(file, path)]
-        )
+        parquet = [] if saved else _parquet_files(path)
         if not saved and not parquet:
             return from_folder(source, notify, names)
     elif path.exists() and not parquet:
