@@ -148,7 +148,8 @@ class ResultsFile:
             before = json.loads(self.sidecar.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             before = {}
-        changed = sorted(key for key in settings if before.get(key) != settings[key])
+        before = before if isinstance(before, dict) else {}
+        changed = sorted(key for key in settings | before if before.get(key) != settings.get(key))
         if changed:
             raise UserError(
                 f"{self.part}: was begun with another {', '.join(changed)};"

@@ -187,8 +187,8 @@ def test_a_second_interrupt_ends_a_run_whose_model_never_comes_back(photos: Path
         """
     )
     onnx.save(model, tmp_path / "endless.onnx")
-    line = [sys.executable, "-m", "batchgender", "classify", photos, "--model", tmp_path / "endless.onnx"]
-    line += ["--classes", "female,male", "--mean", "0,0,0", "--std", "1,1,1", "--out", tmp_path / "r.csv"]
+    line = [sys.executable, "-m", "batchgender", "classify", str(photos), "--model", str(tmp_path / "endless.onnx")]
+    line += ["--classes", "female,male", "--mean", "0,0,0", "--std", "1,1,1", "--out", str(tmp_path / "r.csv")]
     process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
     assert process.stderr
     for said in process.stderr:
