@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from click.testing import Result
@@ -108,6 +109,10 @@ def after_training(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(file, folder / "photos" / f"{file.parent.name}-{file.name}")
         ages.append(f"{file.relative_to(faces)},{20 + index}")
     (folder / "ages.csv").write_text("\n".join(ages))
+    files = sorted((faces / "train").rglob("*.png"))
+    cells = [{"bytes": file.read_bytes(), "path": None} for file in files]
+    labels = [int(file.parent.name == "female") for file in files]
+    pd.DataFrame({"image": cells, "label": labels}).to_parquet(folder / "utkface.parquet")
     torch.manual_seed(0)
     torch.save(models.resnet18().state_dict(), folder / "resnet18.pth")
     cache = folder / "torch" / "hub" / "checkpoints"
