@@ -86,9 +86,9 @@ def _decode_jpeg(data: bytes, smallest: int) -> NDArray[np.uint8]:
             if header.components == 4:
                 # JPEG holds what the paper shows, not the ink.
                 image = rgb_of_cmyk(255 - image)
-        except UnusualSampling:
+        except UnusualSampling as unusual:
             with _errors_of_pillow("JPEG"):
-                image = pillow_formats.decode_jpeg(data, factor)
+                image = pillow_formats.decode_jpeg(data, unusual.scans_end, header.several_scans, factor)
     return turned_upright(image, header.orientation)
 
 

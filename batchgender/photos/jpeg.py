@@ -12,8 +12,10 @@ from batchgender.photos.jpeg_segments import END, JpegHeader, Scans, scans_of, s
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 _UNUSUAL = "subsampling level"
-# So many bytes of filling before the end mark are some encoder's habit.
-_FILLING = 16
+_PADDING = 16
+# Bytes that are looked at before and behind the end of the last scan, where libjpeg has read up to 8 ahead.
+_SAMPLE, _AHEAD = 32, 8
+_TEXT = re.compile(rb"[\t\n\r -~]*")
 # Encoders write up to 20 scans. Each goes over the whole picture.
 _SCANS = 100
 _PIXELS_OF_SCANS = 4 * 10**9
@@ -21,15 +23,18 @@ _TRUNCATED = "truncated JPEG: the file ends before the picture does"
 
 
 class UnusualSampling(Exception):
-    """A JPEG whose colours are sampled as TurboJPEG does not know; libjpeg does."""
+    """A JPEG whose colours are sampled as TurboJPEG does not know, but libjpeg; `scans_end` is where its scans end."""
+
+    def __init__(self, scans_end: int) -> None:
+        super().__init__(scans_end)
+        self.scans_end = scans_end
 
 
 def decode_jpeg(data: bytes, header: JpegHeader, factor: int) -> NDArray[np.uint8]:
     """Decode to uint8 [height, width, 3] RGB, or [height, width, 4] CMYK, at a `factor`-th (1, 2, 4, 8) of its size.
 
     The picture is not turned. Raises UnreadablePhoto where it is cut short or damaged, as far as its codes tell:
-    a scan that ends early, codes that mean nothing, data left over, scans that are missing. Raises UnusualSampling,
-    of a picture with an end mark at least.
+    a scan that ends early, codes that mean nothing, data left over, scans that are missing. Raises UnusualSampling.
     """
     if header.scan < 0:
         raise UnreadablePhoto(_TRUNCATED if header.cut_short else "damaged JPEG: its segments lead to no picture")
@@ -39,24 +44,23 @@ def decode_jpeg(data: bytes, header: JpegHeader, factor: int) -> NDArray[np.uint
         raise UnreadablePhoto(f"a JPEG of {header.precision} bits a sample can't be read; convert it to 8 bits")
     scans = scans_of(data, header) if header.several_scans else None
     if scans:
-        _check_scans(scans, header)
+        _check_scans(data, header, scans)
     try:
-        image = _pixels(data, header, factor)
+        return _pixels(data, header, factor)
     except ValueError as error:
         scans = scans or scans_of(data, header)
-        if _UNUSUAL in str(error) and data[scans.end : scans.end + 2] == END:
-            raise UnusualSampling from error
-        image = _decode_odd_file(data, header, scans, factor)
-    if scans and (reason := _missing_scans(data, header, scans)):
-        raise UnreadablePhoto(f"truncated JPEG: {reason}")
-    return image
+        if _UNUSUAL in str(error):
+            raise UnusualSampling(scans.end) from error
+        return _decode_odd_file(data, header, scans, factor)
 
 
-def _check_scans(scans: Scans, header: JpegHeader) -> None:
-    """Raise UnreadablePhoto where the picture is coded in so many scans that it would take many seconds."""
+def _check_scans(data: bytes, header: JpegHeader, scans: Scans) -> None:
+    """Raise UnreadablePhoto where scans are missing, or are so many that they would take many seconds."""
     number, pixels = len(scans.starts), header.width * header.height
     if number > _SCANS or number * pixels > _PIXELS_OF_SCANS:
         raise UnreadablePhoto(f"asks for {number:,} scans over {pixels / 1e6:,.0f} megapixels, more than photos have")
+    if reason := _missing_scans(data, header, scans):
+        raise UnreadablePhoto(f"truncated JPEG: {reason}")
 
 
 def _pixels(data: bytes, header: JpegHeader, factor: int, strict: bool = True) -> NDArray[np.uint8]:
@@ -82,20 +86,37 @@ def _decode_odd_file(data: bytes, header: JpegHeader, scans: Scans, factor: int)
     except ValueError as error:
         problem = str(error)
     found = _EXTRANEOUS.search(problem)
-    number = int(found[1]) if found else 0
     # Behind a missing restart mark libjpeg goes on in gray.
-    whole = number and len(_RESTART.findall(data, header.scan, scans.end)) >= header.restarts
-    # With no end mark where the scans end the file is cut short, or a maker's data stands in the place of the mark.
-    if whole and (number <= _FILLING if ended else not _is_filling(data[: scans.end - number])):
-        return _pixels(picture, header, factor, strict=False)
+    if found and _has_restarts(data, header, scans):
+        last = scans.end - int(found[1])
+        left, taken = data[last : scans.end], data[max(last - _AHEAD - _SAMPLE, header.scan) : last - _AHEAD]
+        # With no end mark where the scans end the file is cut short, or a maker's data stands in its place.
+        if _is_padding(left) if ended else not _is_filling(taken, left):
+            return _pixels(picture, header, factor, strict=False)
     if not ended and (found or "remature end" in problem):
         raise UnreadablePhoto(_TRUNCATED)
     raise UnreadablePhoto(f"damaged JPEG: {problem.removeprefix('Corrupt JPEG data: ').rstrip('.')}")
 
 
-def _is_filling(data: bytes) -> bool:
-    """Whether the last bytes that a scan took are none of a scan: zeros or text, which it takes for codes."""
-    return max(data[-_FILLING * 2 :], default=0) < 0x80
+def _has_restarts(data: bytes, header: JpegHeader, scans: Scans) -> bool:
+    """Whether all restart marks of all scans are there."""
+    for start, end, interval in zip(scans.starts, (*scans.starts[1:], scans.end), scans.intervals, strict=True):
+        components = data[start + 5 : start + 5 + 2 * data[start + 4] : 2]
+        if len(_RESTART.findall(data, start, end)) < header.restarts(components, interval):
+            return False
+    return True
+
+
+def _is_padding(left: bytes) -> bool:
+    """Whether the bytes between the last code and the end mark are what some encoders pad with."""
+    return len(left) <= _PADDING and len(set(left)) == 1
+
+
+def _is_filling(taken: bytes, left: bytes) -> bool:
+    """Whether the last bytes that a scan took are none of a scan: zeros, and more behind them, or text."""
+    if not any(taken[-_AHEAD:]):
+        return not any(left[:_SAMPLE])
+    return bool(_TEXT.fullmatch(taken))
 
 
 def _sound_scans(data: bytes, header: JpegHeader, scans: Scans) -> bytes:

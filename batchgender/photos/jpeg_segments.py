@@ -32,9 +32,9 @@ _PIXELS_A_BYTE = 512
 class JpegHeader:
     """What stands before the first scan: the frame (0 where there is none), its size, and which way up it is.
 
-    `samplings` has a byte a component, its samples across and down; `interval` is that of restart marks, 0 for none.
-    `scan` is where the first scan begins, -1 where there is none, and `first` how many components it holds;
-    `cut_short` says that the data ends before it.
+    `identifiers` and `samplings` have a byte a component: its number, and its samples across and down; `interval` is
+    that of restart marks, 0 for none. `scan` is where the first scan begins, -1 where there is none, and `first` how
+    many components it holds; `cut_short` says that the data ends before it.
     """
 
     frame: int = 0
@@ -43,6 +43,7 @@ class JpegHeader:
     height: int = 0
     components: int = 0
     orientation: int = UPRIGHT
+    identifiers: bytes = b""
     samplings: bytes = b""
     interval: int = 0
     scan: int = -1
@@ -68,30 +69,33 @@ class JpegHeader:
         """What decoding takes beside the picture: the coefficients of one in several scans, 16 bits each."""
         return 2 * self.components if self.several_scans else 0
 
-    @property
-    def restarts(self) -> int:
-        """How many restart marks a picture of one scan holds."""
-        if not self.interval:
+    def restarts(self, components: bytes, interval: int) -> int:
+        """How many restart marks a scan of these components holds, where they have this interval."""
+        samplings = dict(zip(self.identifiers, self.samplings, strict=False))
+        if not interval or not samplings.keys() >= set(components):
             return 0
-        # Of one component a coded unit is a block of 8 x 8, whatever its sampling.
-        alone = self.components == 1
-        across, down = (1 if alone else max(1, *(s >> shift & 15 for s in self.samplings)) for shift in (4, 0))
-        units = -(-self.width // (8 * across)) * -(-self.height // (8 * down))
-        return -(-units // self.interval) - 1
+        units = 1
+        for side, shift in ((self.width, 4), (self.height, 0)):
+            largest = max(1, *(sampling >> shift & 15 for sampling in self.samplings))
+            # A scan of one component codes blocks of 8 x 8 of it, one of several the blocks that lie together.
+            samples = -(-side * (samplings[components[0]] >> shift & 15) // largest) if len(components) == 1 else side
+            units *= -(-samples // (8 if len(components) == 1 else 8 * largest))
+        return -(-units // interval) - 1
 
 
 @dataclass(frozen=True)
 class Scans:
-    """Where each scan's segment starts, and where the last scan ends: at a marker, or at the data's end."""
+    """Where each scan's segment starts, its interval of restart marks (0 for none), and where the last scan ends."""
 
     starts: list[int]
+    intervals: list[int]
     end: int
 
 
 def read_header(data: bytes) -> JpegHeader:
     """Read the segments before the first scan; what is no JPEG, or is cut short, gives less."""
     frame = width = height = components = interval = first = 0
-    precision, samplings = 8, b""
+    precision, identifiers, samplings = 8, b"", b""
     exif: int | None = None
     xmp: int | None = None
     scan, end = -1, 2
@@ -101,7 +105,7 @@ def read_header(data: bytes) -> JpegHeader:
         elif marker in _FRAMES and at + 10 <= len(data):
             precision, height, width, components = struct.unpack_from(">BHHB", data, at + 4)
             frame = marker
-            samplings = data[at + 11 : end : 3]
+            identifiers, samplings = data[at + 10 : end : 3], data[at + 11 : end : 3]
         elif marker == _RESTART_INTERVAL:
             interval = int.from_bytes(data[at + 4 : at + 6])
         elif marker == _EXIF_OR_XMP:
@@ -113,7 +117,18 @@ def read_header(data: bytes) -> JpegHeader:
     cut_short = scan < 0 and end + 4 > len(data)
     orientation = exif if exif is not None else xmp or UPRIGHT
     return JpegHeader(
-        frame, precision, width, height, components, orientation, samplings, interval, scan, first, cut_short
+        frame,
+        precision,
+        width,
+        height,
+        components,
+        orientation,
+        identifiers,
+        samplings,
+        interval,
+        scan,
+        first,
+        cut_short,
     )
 
 
@@ -157,14 +172,17 @@ def sound_header(data: bytes, header: JpegHeader) -> bytes:
 def scans_of(data: bytes, header: JpegHeader) -> Scans:
     """Find the scans, up to the first marker that does not stand between scans."""
     at = end = header.scan
-    starts = []
+    starts, intervals, interval = [], [], header.interval
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] in _BETWEEN_SCANS:
         behind = at + 2 + int.from_bytes(data[at + 2 : at + 4])
-        if data[at + 1] == SCAN:
+        if data[at + 1] == _RESTART_INTERVAL:
+            interval = int.from_bytes(data[at + 4 : at + 6])
+        elif data[at + 1] == SCAN:
             starts.append(at)
+            intervals.append(interval)
             found = _AFTER_SCAN.search(data, behind)
             if not found:
-                return Scans(starts, len(data))
+                return Scans(starts, intervals, len(data))
             end = behind = found.end() - 2
         at = behind
-    return Scans(starts, end)
+    return Scans(starts, intervals, end)

@@ -37,6 +37,9 @@ FORMATS = frozenset(_PLUGINS)
 _JP2_EXIF = (b"JpgTiffExif->JP2", bytes.fromhex("0537cdab9d0c4431a72afa561f2a113e"))
 _JP2_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _CODESTREAM = b"\xff\x4f\xff\x51"
+_JPEG_END = b"\xff\xd9"
+# Bytes that libjpeg reads ahead of what it decodes, and more than an encoder pads with.
+_READ_AHEAD, _LEFT = 16, 64
 # Where a PNG says how many bits a sample has.
 _PNG_BITS = 24
 # A tile of JPEG 2000 has a header of so many bytes at least.
@@ -166,10 +169,10 @@ def _with_transparent_color(picture: Image.Image, key: Any, data: bytes) -> Imag
     """The PNG, one of whose colours is transparent: Pillow compares it with samples of 8 bits, whatever theirs are."""
     bits = data[_PNG_BITS]
     if bits == 16 and picture.mode == "RGB":
-        samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        return Image.fromarray(np.asarray(cv2.cvtColor(samples, cv2.COLOR_BGRA2RGBA) >> 8, np.uint8))
+        samples = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED), np.uint16)
+        return Image.fromarray((samples[..., [2, 1, 0, 3]] >> 8).astype(np.uint8))
     if bits == 16:
-        samples = np.asarray(picture)
+        samples = np.asarray(picture, np.uint16)
         return Image.fromarray(np.dstack([samples >> 8, np.where(samples == key, 0, 255)]).astype(np.uint8))
     if bits in (2, 4):
         picture.info["transparency"] = key * 255 // (2**bits - 1)
@@ -194,11 +197,25 @@ def pixels_of(picture: Image.Image, kind: str, factor: int) -> NDArray[np.uint8]
     return on_white(displayed(shown.reduce(factor) if factor > 1 else shown))
 
 
-def decode_jpeg(data: bytes, factor: int) -> NDArray[np.uint8]:
+def decode_jpeg(data: bytes, scans_end: int, several_scans: bool, factor: int) -> NDArray[np.uint8]:
     """Decode a JPEG to uint8 [height, width, 3] RGB at a `factor`-th of its size (1, 2, 4, 8), not turned.
 
-    Raises what Pillow does. Of damage it tells a file that is cut short, no more.
+    Raises UnreadablePhoto where a single scan has too few codes, or too many, and what Pillow raises.
     """
+    if several_scans:
+        return _decode_jpeg(data[:scans_end] + _JPEG_END, factor)
+    # Before an end mark libjpeg would go on in gray; without one it waits for what is missing, and Pillow says so.
+    image = _decode_jpeg(data[:scans_end] + bytes(_READ_AHEAD), factor)
+    if not data.startswith(_JPEG_END, scans_end):
+        return image  # A maker's data may stand in the place of the end mark.
+    try:
+        _decode_jpeg(data[: scans_end - _LEFT], 8)
+    except Exception:
+        return image
+    raise UnreadablePhoto("damaged JPEG: data is left over behind the picture")
+
+
+def _decode_jpeg(data: bytes, factor: int) -> NDArray[np.uint8]:
     picture = open_picture(data, "JPEG")
     width, height = picture.size
     picture.draft("", (width // factor, height // factor))

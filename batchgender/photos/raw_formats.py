@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from batchgender.errors import UnreadablePhoto
 
 _BITFIELDS = (3, 6)
-_PAM_HEADER = re.compile(rb"P7\s(?:.*\n)*?ENDHDR\n")
+_PAM_HEADER = re.compile(rb"P7\s(?:.*\n)*?ENDHDR\r?\n")
 # Wider masks are looked at in their highest bits alone.
 _MASK_BITS = 16
 

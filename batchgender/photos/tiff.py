@@ -20,6 +20,8 @@ _ASSOCIATED, _UNASSOCIATED = 1, 2
 # Compressions of bytes, whatever the bytes mean, and how many one byte stands for at most (Zstandard, LZMA: no bound).
 _BYTE_CODECS = {1: 1, 5: 2800, 8: 1032, 32773: 64, 32946: 1032, 34925: 10_000, 50000: 10_000}
 _FORMATS = {1: "u", 2: "i", 3: "f"}
+# More of them a pixel has no photo.
+_SAMPLES = 16
 # Samples of so many bytes cost nothing, whatever the file's size.
 _CHEAP = 2**26
 _UNKNOWN = "a TIFF of a kind that can't be read; convert it to 8 or 16 bits"
@@ -92,30 +94,31 @@ def read_header(data: bytes) -> TiffHeader:
         value = directory.get(tag, default)
         return value if isinstance(value, tuple) else (value,)
 
-    (width,), (height,), (samples,) = numbers(256, 0), numbers(257, 0), numbers(277, 1)
+    width, height, samples = numbers(256, 0)[0], numbers(257, 0)[0], numbers(277, 1)[0]
     tiled = 322 in directory
-    chunk = (*numbers(322, 0), *numbers(323, 0)) if tiled else (width, min(*numbers(278, height), height))
-    if not (0 < width and 0 < height and 0 < samples < 256 and min(chunk) > 0):
+    chunk = (numbers(322, 0)[0], numbers(323, 0)[0]) if tiled else (width, min(numbers(278, height)[0], height))
+    if min(width, height, samples, *chunk) < 1 or samples > _SAMPLES:
         raise UnreadablePhoto("damaged TIFF: its header names no picture")
     xmp = directory.get(700, b"")
+    stated = numbers(274)[0] if 274 in directory else xmp_orientation(xmp if isinstance(xmp, bytes) else b"")
     return TiffHeader(
-        "<" if data[:2] == b"II" else ">",
-        width,
-        height,
-        numbers(258, 1),
-        numbers(339, 1),
-        samples,
-        *numbers(262, _BLACK_IS_ZERO),
-        *numbers(259, 1),
-        *numbers(317, 1),
-        *numbers(266, 1),
-        samples if numbers(284, 1) == (2,) else 1,
-        chunk,
-        tiled,
-        numbers(324 if tiled else 273),
-        numbers(325 if tiled else 279),
-        numbers(338),
-        numbers(274)[0] if 274 in directory else xmp_orientation(xmp if isinstance(xmp, bytes) else b"") or UPRIGHT,
+        order="<" if data[:2] == b"II" else ">",
+        width=width,
+        height=height,
+        bits=numbers(258, 1),
+        formats=numbers(339, 1),
+        samples=samples,
+        photometric=numbers(262, _BLACK_IS_ZERO)[0],
+        compression=numbers(259, 1)[0],
+        predictor=numbers(317, 1)[0],
+        fill_order=numbers(266, 1)[0],
+        planes=samples if numbers(284, 1) == (2,) else 1,
+        chunk=chunk,
+        tiled=tiled,
+        offsets=numbers(324 if tiled else 273),
+        counts=numbers(325 if tiled else 279),
+        extra=numbers(338),
+        orientation=stated or UPRIGHT,
     )
 
 
@@ -124,7 +127,7 @@ def check_samples(header: TiffHeader, size: int) -> None:
     if len({*header.bits}) != 1 or len({*header.formats}) != 1 or header.samples < _COLORS[header.photometric]:
         raise UnreadablePhoto(_UNKNOWN)
     if header.decoded > _CHEAP and header.decoded > size * _BYTE_CODECS[header.compression]:
-        raise UnreadablePhoto(f"claims {header.decoded / 1e6:,.0f} MB of samples, more than its {size:,} bytes can hold")
+        raise UnreadablePhoto(f"claims {header.decoded / 1e6:,.0f} MB, more than its {size:,} bytes can hold")
 
 
 def decode_tiff(data: bytes, header: TiffHeader) -> NDArray[np.uint8]:
@@ -158,8 +161,9 @@ def _plane(data: bytes, header: TiffHeader, index: int) -> NDArray[np.generic]:
     width, height = header.chunk
     numbers = _numbers(_decompressed(data, header, index), header, width * per_pixel)
     if header.predictor == 2:
-        lines = numbers.reshape(len(numbers), width, per_pixel)
-        numbers = np.cumsum(lines, axis=1, dtype=numbers.dtype)
+        # Differences of the bits, whatever they mean.
+        lines = numbers.view(f"u{numbers.dtype.itemsize}").reshape(len(numbers), width, per_pixel)
+        numbers = np.cumsum(lines, axis=1, dtype=lines.dtype).view(numbers.dtype)
     if not header.tiled:
         return numbers.reshape(header.height, header.width, per_pixel)
     across = -(-header.width // width)
