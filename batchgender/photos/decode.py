@@ -25,8 +25,9 @@ cv2.setNumThreads(1)
 # What it says on stderr names no photo.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-# What a pixel takes while Pillow decodes, converts and gives it.
+# What a pixel takes while Pillow decodes, converts and gives it, and while it is put on white.
 _PILLOW_BYTES = 8
+_RAW_BYTES = 16
 # What a sample of a TIFF takes beside its own bytes, as a float and as bytes.
 _SAMPLE_BYTES = 12
 # Pictures above it are averaged down as they are converted: their pixels would take long, and much memory.
@@ -63,11 +64,14 @@ def decode(data: bytes, smallest: int = 0) -> NDArray[np.uint8]:
         if kind == "JPEG":
             return _decode_jpeg(data, smallest)
         if kind == "PNM" and data.startswith(b"P7"):
-            check_claim(*raw_formats.pam_size(data), len(data), pixels_a_byte=1)
-            return shown(raw_formats.decode_pam(data))
+            width, height = raw_formats.pam_size(data)
+            check_claim(width, height, len(data), pixels_a_byte=1)
+            with DECODING.taken(width * height * _RAW_BYTES):
+                return shown(raw_formats.decode_pam(data))
         if kind == "BMP" and (size := raw_formats.masked_bmp_size(data)):
             check_claim(*size, len(data), pixels_a_byte=1)
-            return shown(raw_formats.decode_masked_bmp(data))
+            with DECODING.taken(size[0] * size[1] * _RAW_BYTES):
+                return shown(raw_formats.decode_masked_bmp(data))
         if kind in pillow_formats.FORMATS:
             return _decode_by_pillow(data, kind, smallest)
     except (MemoryError, cv2.error) as error:
@@ -102,10 +106,10 @@ def _decode_by_pillow(data: bytes, kind: str, smallest: int) -> NDArray[np.uint8
         picture = pillow_formats.open_picture(data, kind)
         width, height = picture.size
         check_claim(width, height, len(data), pillow_formats.pixels_a_byte(picture, kind))
-        large = smallest and width * height > _LARGE_PIXELS
-        factor = max(1, min(width, height) // smallest) if large else 1
-        with DECODING.taken(width * height * _PILLOW_BYTES):
-            image = pillow_formats.pixels_of(pillow_formats.load(picture, kind, data), kind, factor)
+        large = smallest > 0 and width * height > _LARGE_PIXELS
+        factors = (max(width // smallest, 1), max(height // smallest, 1)) if large else (1, 1)
+        with DECODING.taken(width * height * (_PILLOW_BYTES if factors == (1, 1) else _PILLOW_BYTES // 2)):
+            image = pillow_formats.pixels_of(pillow_formats.load(picture, kind, data), kind, factors)
         return turned_upright(image, pillow_formats.orientation_of(picture, kind, data))
 
 

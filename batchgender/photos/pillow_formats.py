@@ -40,6 +40,10 @@ _CODESTREAM = b"\xff\x4f\xff\x51"
 _JPEG_END = b"\xff\xd9"
 # Bytes that libjpeg reads ahead of what it decodes, and more than an encoder pads with.
 _READ_AHEAD, _LEFT = 16, 64
+# Pixels that are averaged at one time.
+_BAND = 2**22
+# Pixels of a PNG that OpenCV decodes, to 8 bytes each.
+_LARGEST_16_BITS = 16_000_000
 # Where a PNG says how many bits a sample has.
 _PNG_BITS = 24
 # A tile of JPEG 2000 has a header of so many bytes at least.
@@ -169,32 +173,47 @@ def _with_transparent_color(picture: Image.Image, key: Any, data: bytes) -> Imag
     """The PNG, one of whose colours is transparent: Pillow compares it with samples of 8 bits, whatever theirs are."""
     bits = data[_PNG_BITS]
     if bits == 16 and picture.mode == "RGB":
+        if picture.width * picture.height > _LARGEST_16_BITS:
+            raise UnreadablePhoto("a large PNG of 16 bits with a transparent colour; convert it to 8 bits")
         samples = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED), np.uint16)
         return Image.fromarray((samples[..., [2, 1, 0, 3]] >> 8).astype(np.uint8))
-    if bits == 16:
-        samples = np.asarray(picture, np.uint16)
-        return Image.fromarray(np.dstack([samples >> 8, np.where(samples == key, 0, 255)]).astype(np.uint8))
     if bits in (2, 4):
         picture.info["transparency"] = key * 255 // (2**bits - 1)
     return picture
 
 
-def pixels_of(picture: Image.Image, kind: str, factor: int) -> NDArray[np.uint8]:
+def pixels_of(picture: Image.Image, kind: str, factors: tuple[int, int] = (1, 1)) -> NDArray[np.uint8]:
     """The pixels of a loaded picture as uint8 [height, width, 3] RGB, on white where it is transparent, not turned.
 
-    They are averaged over squares of `factor` pixels.
+    They are averaged over `factors` pixels, across and down, in bands, so that only the picture as it is stored and
+    the small one take memory.
     """
-    if picture.mode.startswith("I") or picture.mode == "F":
-        samples = np.asarray(picture)
+    if picture.mode == "F":
+        # What range it has is seen in all of it.
+        picture = Image.fromarray(scaled_to_bytes(np.asarray(picture), 32))
+    if factors == (1, 1):
+        return on_white(_displayed(picture, kind, factors))
+    width, height = picture.size
+    lines = factors[1] * max(_BAND // (width * factors[1]), 1)
+    boxes = ((0, top, width, min(top + lines, height)) for top in range(0, height, lines))
+    return np.concatenate([on_white(_displayed(picture.crop(box), kind, factors)) for box in boxes])
+
+
+def _displayed(picture: Image.Image, kind: str, factors: tuple[int, int]) -> Image.Image:
+    """A picture of any mode but F in RGB, or in RGBA where a part of it is transparent."""
+    if picture.mode.startswith("I"):
         # Pillow scales a PNM's integers to 16 bits.
-        samples = samples.astype(np.uint16) if kind == "PNM" and picture.mode == "I" else samples
-        picture = Image.fromarray(scaled_to_bytes(samples, 8 * samples.dtype.itemsize))
+        samples = np.asarray(picture).astype(np.uint16)
+        gray = scaled_to_bytes(samples, 16)
+        key = picture.info.get("transparency") if kind == "PNG" else None
+        alpha = None if key is None else np.where(samples == key, np.uint8(0), np.uint8(255))
+        picture = Image.fromarray(gray if alpha is None else np.dstack([gray, alpha]))
     if picture.mode == "1":
         picture = picture.convert("L")
     # Gray takes a quarter of the memory as long as it is gray.
-    gray = picture.mode == "L" and not picture.has_transparency_data
-    shown = picture if gray else displayed(picture)
-    return on_white(displayed(shown.reduce(factor) if factor > 1 else shown))
+    gray_alone = picture.mode == "L" and not picture.has_transparency_data
+    shown = picture if gray_alone else displayed(picture)
+    return displayed(shown.reduce(factors) if factors != (1, 1) else shown)
 
 
 def decode_jpeg(data: bytes, scans_end: int, several_scans: bool, factor: int) -> NDArray[np.uint8]:
@@ -219,4 +238,4 @@ def _decode_jpeg(data: bytes, factor: int) -> NDArray[np.uint8]:
     picture = open_picture(data, "JPEG")
     width, height = picture.size
     picture.draft("", (width // factor, height // factor))
-    return pixels_of(picture, "JPEG", 1)
+    return pixels_of(picture, "JPEG")
