@@ -136,11 +136,13 @@ class Classifier:
     def _group(self, photos: Sequence[Photo], thresholds: Mapping[str, float], cores: Semaphore) -> list[Row]:
         """Read without a core, then decode and infer on one."""
         rows: list[Row] = []
-        for batch in _read(photos):
-            with cores:
-                rows += self._rows(batch, thresholds)
-            # Let go before the next ones are read: they may be large.
-            del batch
+        # Closed at once where it fails: it may hold memory that others wait for.
+        with closing(_read(photos)) as batches:
+            for batch in batches:
+                with cores:
+                    rows += self._rows(batch, thresholds)
+                # Let go before the next ones are read: they may be large.
+                del batch
         return rows
 
     def _rows(self, batch: _Batch, thresholds: Mapping[str, float]) -> list[Row]:
@@ -187,7 +189,7 @@ class Classifier:
                 self._notify(f"the memory has no room for batches of {size} photos: {self.batch_size} from here on")
 
 
-def _read(photos: Sequence[Photo]) -> Iterator[_Batch]:
+def _read(photos: Sequence[Photo]) -> Generator[_Batch]:
     """Yield the photos with their bytes, in several batches where they are large.
 
     A file larger than a batch may hold is a batch of its own, and is read when the others that are as large leave room.

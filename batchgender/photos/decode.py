@@ -6,12 +6,15 @@ from contextlib import contextmanager
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from batchgender.errors import NoRoom, UnreadablePhoto
 from batchgender.io import first_line
-from batchgender.photos import pillow_formats, raw_formats
+from batchgender.photos import pillow_formats, raw_formats, tiff
+from batchgender.photos.colors import rgb_of_cmyk, shown
 from batchgender.photos.file_type import HEAD, picture_format
-from batchgender.photos.jpeg import UnusualSampling, decode_jpeg, read_header
+from batchgender.photos.jpeg import UnusualSampling, decode_jpeg
+from batchgender.photos.jpeg_segments import read_header
 from batchgender.photos.limits import DECODING, check_claim
 from batchgender.photos.orientation import turned_upright
 from batchgender.photos.png import shown_chunks
@@ -22,8 +25,11 @@ cv2.setNumThreads(1)
 # What it says on stderr names no photo.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-# What a pixel takes while Pillow decodes, converts and gives it.
+# What a pixel takes while Pillow decodes, converts and gives it, and while it is put on white.
 _PILLOW_BYTES = 8
+_RAW_BYTES = 16
+# What a sample of a TIFF takes beside its own bytes, as a float and as bytes.
+_SAMPLE_BYTES = 12
 # Pictures above it are averaged down as they are converted: their pixels would take long, and much memory.
 _LARGE_PIXELS = 4_000_000
 _NO_ROOM = "too large for the memory of this machine"
@@ -58,10 +64,14 @@ def decode(data: bytes, smallest: int = 0) -> NDArray[np.uint8]:
         if kind == "JPEG":
             return _decode_jpeg(data, smallest)
         if kind == "PNM" and data.startswith(b"P7"):
-            return pillow_formats.shown(raw_formats.decode_pam(data))
+            width, height = raw_formats.pam_size(data)
+            check_claim(width, height, len(data), pixels_a_byte=1)
+            with DECODING.taken(width * height * _RAW_BYTES):
+                return shown(raw_formats.decode_pam(data))
         if kind == "BMP" and (size := raw_formats.masked_bmp_size(data)):
             check_claim(*size, len(data), pixels_a_byte=1)
-            return pillow_formats.shown(raw_formats.decode_masked_bmp(data))
+            with DECODING.taken(size[0] * size[1] * _RAW_BYTES):
+                return shown(raw_formats.decode_masked_bmp(data))
         if kind in pillow_formats.FORMATS:
             return _decode_by_pillow(data, kind, smallest)
     except (MemoryError, cv2.error) as error:
@@ -78,10 +88,11 @@ def _decode_jpeg(data: bytes, smallest: int) -> NDArray[np.uint8]:
         try:
             image = decode_jpeg(data, header, factor)
             if header.components == 4:
-                image = pillow_formats.rgb_of_cmyk(image)
-        except UnusualSampling:
+                # JPEG holds what the paper shows, not the ink.
+                image = rgb_of_cmyk(255 - image)
+        except UnusualSampling as unusual:
             with _errors_of_pillow("JPEG"):
-                image = pillow_formats.decode_jpeg(data, factor)
+                image = pillow_formats.decode_jpeg(data, unusual.scans_end, header.several_scans, factor)
     return turned_upright(image, header.orientation)
 
 
@@ -90,18 +101,23 @@ def _decode_by_pillow(data: bytes, kind: str, smallest: int) -> NDArray[np.uint8
         data = shown_chunks(data)
     check_claim(*pillow_formats.claimed_size(data, kind), len(data))
     with _errors_of_pillow(kind):
-        try:
-            picture = pillow_formats.open_picture(data, kind)
-        except pillow_formats.NoMode:
-            return pillow_formats.shown(raw_formats.decode_tiff_of_numbers(data))
+        if kind == "TIFF" and not (header := tiff.read_header(data)).for_pillow:
+            return _decode_tiff(data, header)
+        picture = pillow_formats.open_picture(data, kind)
         width, height = picture.size
         check_claim(width, height, len(data), pillow_formats.pixels_a_byte(picture, kind))
-        large = smallest and width * height > _LARGE_PIXELS
-        factor = max(1, min(width, height) // smallest) if large else 1
-        with DECODING.taken(width * height * _PILLOW_BYTES):
-            picture.load()
-            image = pillow_formats.pixels_of(picture, kind, factor)
+        large = smallest > 0 and width * height > _LARGE_PIXELS
+        factors = (max(width // smallest, 1), max(height // smallest, 1)) if large else (1, 1)
+        with DECODING.taken(width * height * (_PILLOW_BYTES if factors == (1, 1) else _PILLOW_BYTES // 2)):
+            image = pillow_formats.pixels_of(pillow_formats.load(picture, kind, data), kind, factors)
         return turned_upright(image, pillow_formats.orientation_of(picture, kind, data))
+
+
+def _decode_tiff(data: bytes, header: tiff.TiffHeader) -> NDArray[np.uint8]:
+    check_claim(header.width, header.height, len(data))
+    tiff.check_samples(header, len(data))
+    with DECODING.taken(len(data) + header.decoded + header.width * header.height * header.samples * _SAMPLE_BYTES):
+        return turned_upright(shown(tiff.decode_tiff(data, header)), header.orientation)
 
 
 @contextmanager
@@ -111,6 +127,8 @@ def _errors_of_pillow(kind: str) -> Iterator[None]:
         yield
     except (UnreadablePhoto, MemoryError):
         raise
+    except Image.DecompressionBombError as error:
+        raise UnreadablePhoto("claims more pixels than can be read") from error
     except Exception as error:
         if "truncated" in str(error).lower():
             raise UnreadablePhoto(f"truncated {kind}: the file ends before the picture does") from error

@@ -19,7 +19,10 @@ _TURNS = {
 }
 UPRIGHT = 1
 _TAG = 0x0112
-_XMP = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|\s*>)\s*([1-8])")
+_PREFIX = b"Exif\0\0"
+# The prefix of TIFF's names in XMP is "tiff", where the packet does not say another one.
+_XMP_PREFIX = re.compile(rb"xmlns:([\w.-]{1,64})\s*=\s*[\"']http://ns\.adobe\.com/tiff/1\.0/[\"']")
+_XMP = rb":Orientation(?:\s*=\s*[\"']|\s*>)\s*([1-8])"
 
 
 def turned_upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
@@ -29,7 +32,9 @@ def turned_upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uin
 
 
 def exif_orientation(exif: bytes) -> int | None:
-    """The orientation that an EXIF block states, from its TIFF header on; None where it states none, or is damaged."""
+    """The orientation that an EXIF block states; None where it states none, or is damaged."""
+    # Some programs keep the prefix of JPEG's segments in other formats, and Pillow adds it to what it finds.
+    exif = exif.removeprefix(_PREFIX).removeprefix(_PREFIX)
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     if order is None:
         return None
@@ -48,5 +53,6 @@ def exif_orientation(exif: bytes) -> int | None:
 
 def xmp_orientation(xmp: bytes) -> int | None:
     """The orientation that an XMP packet states as `tiff:Orientation`, None where it states none."""
-    found = _XMP.search(xmp)
+    named = _XMP_PREFIX.search(xmp)
+    found = re.search(rb"\b" + re.escape(named[1] if named else b"tiff") + _XMP, xmp)
     return int(found[1]) if found else None

@@ -9,14 +9,16 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import PIL
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 from batchgender.errors import UnreadablePhoto
+from batchgender.photos.colors import displayed, on_white
 from batchgender.photos.orientation import UPRIGHT, exif_orientation, xmp_orientation
-from batchgender.photos.raw_formats import scaled_to_bytes
+from batchgender.photos.samples import scaled_to_bytes
 
 # By format: the class that reads it. Opened one by one, so that no other of Pillow's formats is tried.
 _PLUGINS = {
@@ -31,16 +33,24 @@ _PLUGINS = {
     "JPEG": "JpegImagePlugin.JpegImageFile",
 }
 FORMATS = frozenset(_PLUGINS)
-_ORIENTATION, _BITS, _PHOTOMETRIC = 0x0112, 258, 262
-_WHITE = (255, 255, 255, 255)
-# Boxes of a JPEG 2000 file that hold EXIF, and XMP.
-_JP2_EXIF = b"JpgTiffExif->JP2"
+# Boxes of a JPEG 2000 file that hold EXIF, by two programs, and XMP.
+_JP2_EXIF = (b"JpgTiffExif->JP2", bytes.fromhex("0537cdab9d0c4431a72afa561f2a113e"))
 _JP2_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _CODESTREAM = b"\xff\x4f\xff\x51"
+_JPEG_END = b"\xff\xd9"
+# Bytes that libjpeg reads ahead of what it decodes, and more than an encoder pads with.
+_READ_AHEAD, _LEFT = 16, 64
+# Pixels that are averaged at one time.
+_BAND = 2**22
+# Pixels of a PNG that OpenCV decodes, to 8 bytes each.
+_LARGEST_16_BITS = 16_000_000
+# Where a PNG says how many bits a sample has.
+_PNG_BITS = 24
 # A tile of JPEG 2000 has a header of so many bytes at least.
 _TILE_HEADER = 14
-# PNG's ancillary text holds EXIF where ImageMagick wrote it before PNG had a chunk for it.
-_PNG_PROFILES = ("Raw profile type exif", "Raw profile type APP1")
+# PNG's text holds EXIF, and XMP, where ImageMagick wrote them before PNG had a chunk for it.
+_PNG_EXIF = ("Raw profile type exif", "Raw profile type APP1")
+_PNG_XMP = "Raw profile type xmp"
 
 # What it warns of on stderr names no photo; what matters of it becomes the photo's error.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -60,22 +70,10 @@ def _silence_libtiff() -> None:
 _silence_libtiff()
 
 
-class NoMode(Exception):
-    """A TIFF whose samples Pillow has no mode for."""
-
-
 def open_picture(data: bytes, kind: str) -> Image.Image:
-    """Read a file's header: its size and mode are known then, its pixels not yet decoded.
-
-    Raises NoMode, and else what Pillow does.
-    """
+    """Read a file's header: its size and mode are known then, its pixels not yet decoded; raises what Pillow does."""
     module, name = _PLUGINS[kind].split(".")
-    try:
-        picture: Image.Image = getattr(importlib.import_module(f"PIL.{module}"), name)(io.BytesIO(data))
-    except SyntaxError as error:
-        if str(error) == "unknown pixel mode":
-            raise NoMode from error
-        raise
+    picture: Image.Image = getattr(importlib.import_module(f"PIL.{module}"), name)(io.BytesIO(data))
     return picture
 
 
@@ -129,17 +127,18 @@ def _png_bits(picture: Image.Image) -> int:
 
 def orientation_of(picture: Image.Image, kind: str, data: bytes) -> int:
     """Which way up a loaded picture is, EXIF's numbers, wherever its format keeps it."""
+    info = picture.info
     if kind == "TIFF":
         return UPRIGHT  # Pillow has turned it.
     if kind == "JPEG 2000":
-        found = (exif_orientation(_box(data, _JP2_EXIF)), xmp_orientation(_box(data, _JP2_XMP)))
-        return next(filter(None, found), UPRIGHT)
-    profile = next((picture.info[name] for name in _PNG_PROFILES if name in picture.info), None)
-    if profile and "exif" not in picture.info:
-        # A name, a count, and the bytes in hex.
-        block = bytes.fromhex("".join(str(profile).split("\n")[3:]))
-        picture.info["exif"] = block
-    return int(picture.getexif().get(_ORIENTATION, UPRIGHT))
+        exif = next(filter(None, (_box(data, name) for name in _JP2_EXIF)), b"")
+        xmp = _box(data, _JP2_XMP)
+    else:
+        profile = next((info[name] for name in _PNG_EXIF if name in info), "")
+        exif = info.get("exif") or _profile_bytes(profile)
+        xmp = info.get("xmp") or _profile_bytes(info.get(_PNG_XMP, ""))
+    stated = exif_orientation(exif)
+    return stated if stated is not None else xmp_orientation(xmp) or UPRIGHT
 
 
 def _box(data: bytes, identifier: bytes) -> bytes:
@@ -147,69 +146,96 @@ def _box(data: bytes, identifier: bytes) -> bytes:
     return data[at + len(identifier) :] if at >= 0 else b""
 
 
-def pixels_of(picture: Image.Image, kind: str, factor: int) -> NDArray[np.uint8]:
+def _profile_bytes(profile: str) -> bytes:
+    """The bytes of ImageMagick's text: a name, a count, and the bytes in hex."""
+    try:
+        return bytes.fromhex("".join(profile.split("\n")[3:]))
+    except ValueError:
+        return b""
+
+
+def load(picture: Image.Image, kind: str, data: bytes) -> Image.Image:
+    """Decode the pixels of a picture just opened; raises what Pillow does."""
+    box = picture.tile[0][1] if isinstance(picture, ImageFile.ImageFile) and kind == "GIF" and picture.tile else None
+    picture.load()
+    if box and box != (0, 0, *picture.size):
+        # What the first frame does not cover is transparent; Pillow gives it the first colour.
+        frame = displayed(picture.crop(box)).convert("RGBA")
+        picture = Image.new("RGBA", picture.size, (255, 255, 255, 0))
+        picture.paste(frame, box[:2])
+    key = picture.info.get("transparency")
+    if kind == "PNG" and key is not None and picture.mode != "P":
+        picture = _with_transparent_color(picture, key, data)
+    return picture
+
+
+def _with_transparent_color(picture: Image.Image, key: Any, data: bytes) -> Image.Image:
+    """The PNG, one of whose colours is transparent: Pillow compares it with samples of 8 bits, whatever theirs are."""
+    bits = data[_PNG_BITS]
+    if bits == 16 and picture.mode == "RGB":
+        if picture.width * picture.height > _LARGEST_16_BITS:
+            raise UnreadablePhoto("a large PNG of 16 bits with a transparent colour; convert it to 8 bits")
+        samples = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED), np.uint16)
+        return Image.fromarray((samples[..., [2, 1, 0, 3]] >> 8).astype(np.uint8))
+    if bits in (2, 4):
+        picture.info["transparency"] = key * 255 // (2**bits - 1)
+    return picture
+
+
+def pixels_of(picture: Image.Image, kind: str, factors: tuple[int, int] = (1, 1)) -> NDArray[np.uint8]:
     """The pixels of a loaded picture as uint8 [height, width, 3] RGB, on white where it is transparent, not turned.
 
-    They are averaged over squares of `factor` pixels.
+    They are averaged over `factors` pixels, across and down, in bands, so that only the picture as it is stored and
+    the small one take memory.
     """
-    if picture.mode.startswith("I") or picture.mode == "F":
-        picture = Image.fromarray(_bytes_of_numbers(picture, kind))
+    if picture.mode == "F":
+        # What range it has is seen in all of it.
+        picture = Image.fromarray(scaled_to_bytes(np.asarray(picture), 32))
+    if factors == (1, 1):
+        return on_white(_displayed(picture, kind, factors))
+    width, height = picture.size
+    lines = factors[1] * max(_BAND // (width * factors[1]), 1)
+    boxes = ((0, top, width, min(top + lines, height)) for top in range(0, height, lines))
+    return np.concatenate([on_white(_displayed(picture.crop(box), kind, factors)) for box in boxes])
+
+
+def _displayed(picture: Image.Image, kind: str, factors: tuple[int, int]) -> Image.Image:
+    """A picture of any mode but F in RGB, or in RGBA where a part of it is transparent."""
+    if picture.mode.startswith("I"):
+        # Pillow scales a PNM's integers to 16 bits.
+        samples = np.asarray(picture).astype(np.uint16)
+        gray = scaled_to_bytes(samples, 16)
+        key = picture.info.get("transparency") if kind == "PNG" else None
+        alpha = None if key is None else np.where(samples == key, np.uint8(0), np.uint8(255))
+        picture = Image.fromarray(gray if alpha is None else np.dstack([gray, alpha]))
     if picture.mode == "1":
         picture = picture.convert("L")
     # Gray takes a quarter of the memory as long as it is gray.
-    shown = picture if picture.mode == "L" and not picture.has_transparency_data else _displayed(picture)
-    if factor > 1:
-        shown = shown.reduce(factor)
-    if shown.mode == "L":
-        shown = shown.convert("RGB")
-    if shown.mode == "RGBA":
-        shown = Image.alpha_composite(Image.new("RGBA", shown.size, _WHITE), shown).convert("RGB")
-    return np.asarray(shown)
+    gray_alone = picture.mode == "L" and not picture.has_transparency_data
+    shown = picture if gray_alone else displayed(picture)
+    return displayed(shown.reduce(factors) if factors != (1, 1) else shown)
 
 
-def shown(samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Samples uint8 [height, width, 1 to 4] (gray, gray and alpha, RGB, RGB and alpha) as RGB on white."""
-    return pixels_of(Image.fromarray(samples.squeeze(2) if samples.shape[2] == 1 else samples), "", 1)
-
-
-def rgb_of_cmyk(samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Samples uint8 [height, width, 4] of a JPEG, where inks are stored the other way round, as RGB."""
-    return np.asarray(Image.fromarray(255 - samples, "CMYK").convert("RGB"))
-
-
-def decode_jpeg(data: bytes, factor: int) -> NDArray[np.uint8]:
+def decode_jpeg(data: bytes, scans_end: int, several_scans: bool, factor: int) -> NDArray[np.uint8]:
     """Decode a JPEG to uint8 [height, width, 3] RGB at a `factor`-th of its size (1, 2, 4, 8), not turned.
 
-    Raises what Pillow does. Of damage it tells a file that is cut short, no more.
+    Raises UnreadablePhoto where a single scan has too few codes, or too many, and what Pillow raises.
     """
+    if several_scans:
+        return _decode_jpeg(data[:scans_end] + _JPEG_END, factor)
+    # Before an end mark libjpeg would go on in gray; without one it waits for what is missing, and Pillow says so.
+    image = _decode_jpeg(data[:scans_end] + bytes(_READ_AHEAD), factor)
+    if not data.startswith(_JPEG_END, scans_end):
+        return image  # A maker's data may stand in the place of the end mark.
+    try:
+        _decode_jpeg(data[: scans_end - _LEFT], 8)
+    except Exception:
+        return image
+    raise UnreadablePhoto("damaged JPEG: data is left over behind the picture")
+
+
+def _decode_jpeg(data: bytes, factor: int) -> NDArray[np.uint8]:
     picture = open_picture(data, "JPEG")
     width, height = picture.size
     picture.draft("", (width // factor, height // factor))
-    return pixels_of(picture, "JPEG", 1)
-
-
-def _bytes_of_numbers(picture: Image.Image, kind: str) -> NDArray[np.uint8]:
-    """Gray samples of more than 8 bits as uint8 [height, width]."""
-    samples = np.asarray(picture)
-    tags: Any = getattr(picture, "tag_v2", {})
-    if kind == "PNM":
-        # Pillow scales them to 16 bits.
-        samples = samples.astype(np.uint16)
-    elif picture.mode.startswith("I;16") and (bits := tags.get(_BITS, (16,))[0]) < 16:
-        samples = samples << (16 - bits)
-    gray = scaled_to_bytes(samples)
-    # TIFF's "white is zero".
-    return 255 - gray if tags.get(_PHOTOMETRIC) == 0 else gray
-
-
-def _displayed(picture: Image.Image) -> Image.Image:
-    """The picture in RGB, or in RGBA where a part of it is transparent."""
-    if picture.mode == "LAB":
-        from PIL import ImageCms
-
-        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        turned = ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")
-        assert turned
-        return turned
-    mode = "RGBA" if picture.has_transparency_data else "RGB"
-    return picture if picture.mode == mode else picture.convert(mode)
+    return pixels_of(picture, "JPEG")

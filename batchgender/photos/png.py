@@ -10,7 +10,12 @@ _SIGNATURE_LENGTH = 8
 _SHOWN = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT"})
 _END, _EXIF = b"IEND", b"eXIf"
 # Text that may say which way up the picture is.
-_ORIENTATION = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0", b"Raw profile type APP1\0")
+_ORIENTATION = (
+    b"XML:com.adobe.xmp\0",
+    b"Raw profile type exif\0",
+    b"Raw profile type APP1\0",
+    b"Raw profile type xmp\0",
+)
 _TEXT = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 # Encoders write data in chunks of 8 KB and more; each costs some steps of Python.
 _CHUNKS = 100_000

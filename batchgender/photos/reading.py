@@ -37,11 +37,13 @@ def read_regular(file: str, size: int) -> bytes:
     try:
         # A pipe may have taken its place since then: do not wait for it.
         with open(file, "rb", buffering=0, opener=open_at_once) as stream:
-            if size <= _LARGE:
-                return stream.read()
-            if not picture_format(stream.read(HEAD)):
-                raise UnreadablePhoto("no image of a format that can be read")
-            stream.seek(0)
+            if size > _LARGE:
+                if not picture_format(stream.read(HEAD)):
+                    raise UnreadablePhoto("no image of a format that can be read")
+                # Zeros may be left out of a file, but no picture is mostly zeros.
+                if (written := _written(stream.fileno(), size)) < size / 2:
+                    raise UnreadablePhoto(f"of its {size / 1e6:,.0f} MB only {written / 1e6:,.0f} MB were written")
+                stream.seek(0)
             return stream.read()
     except OSError as error:
         raise UnreadablePhoto(f"can't read the file: {os_reason(error)}") from error
@@ -65,6 +67,22 @@ def is_photo(file: str) -> bool:
             return bool(picture_format(stream.read(HEAD) or b""))
     except OSError:
         return False
+
+
+def _written(file: int, size: int) -> int:
+    """How many bytes of an open file hold data, not a hole, as far as the system says."""
+    if not hasattr(os, "SEEK_HOLE"):
+        return size
+    written = at = 0
+    try:
+        while at < size:
+            start = os.lseek(file, at, os.SEEK_DATA)
+            at = os.lseek(file, start, os.SEEK_HOLE)
+            written += at - start
+    except OSError:
+        # No data behind this place, or a file system that knows no holes.
+        return written if at else size
+    return written
 
 
 def open_at_once(path: str, flags: int) -> int:
