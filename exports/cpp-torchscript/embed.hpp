@@ -36,10 +36,21 @@ inline std::string from_base64(const std::string& text) {
   return data;
 }
 
-// RGB, upright, at its own size.
+// RGB, upright, on white where it is transparent, at its own size.
 inline cv::Mat decode(std::string data) {
-  cv::Mat image = cv::imdecode(cv::Mat(1, static_cast<int>(data.size()), CV_8U, data.data()), cv::IMREAD_COLOR);
+  const cv::Mat bytes(1, static_cast<int>(data.size()), CV_8U, data.data());
+  cv::Mat image = cv::imdecode(bytes, cv::IMREAD_COLOR);
   if (image.empty()) throw std::runtime_error("no picture that OpenCV can decode");
+  // With its alpha a picture comes as it is stored, not turned upright: those that are turned have none.
+  const cv::Mat stored = cv::imdecode(bytes, cv::IMREAD_UNCHANGED);
+  if (stored.type() == CV_8UC4 && stored.size() == image.size()) {
+    for (int y = 0; y < image.rows; ++y)
+      for (int x = 0; x < image.cols; ++x) {
+        const auto& pixel = stored.at<cv::Vec4b>(y, x);
+        for (int c = 0; c < 3; ++c)
+          image.at<cv::Vec3b>(y, x)[c] = (pixel[c] * pixel[3] + 255 * (255 - pixel[3]) + 127) / 255;
+      }
+  }
   cv::cvtColor(image, image, cv::COLOR_BGR2RGB);
   return image;
 }

@@ -53,10 +53,10 @@ function metadata(file) {
   return Object.fromEntries(entries.map(([[, key], [, value]]) => [key.toString(), value.toString()]));
 }
 
-/** RGB, upright, at its own size: the file does the rest. */
+/** RGB, upright, on white where it is transparent, at its own size: the file does the rest. */
 async function probabilities(photo, name) {
   // The model learnt the colours as stored, so an embedded profile isn't applied.
-  const decoded = sharp(photo, { ignoreIcc: true }).rotate().removeAlpha().toColourspace("srgb").raw();
+  const decoded = sharp(photo, { ignoreIcc: true }).rotate().flatten({ background: "white" }).toColourspace("srgb").raw();
   const { data, info } = await decoded
     .toBuffer({ resolveWithObject: true })
     .catch(() => fail(`${name}: no photo that sharp can read`));

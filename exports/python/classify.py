@@ -1,12 +1,13 @@
-"""Photos to probabilities with onnxruntime and NumPy (OpenCV decodes): python classify.py MODEL.onnx PHOTO..."""
+"""Photos to probabilities with onnxruntime and NumPy (Pillow decodes): python classify.py MODEL.onnx PHOTO..."""
 
 import base64
+import io
 import json
 import os
 import sys
 
-import cv2
 import numpy as np
+from PIL import Image, ImageOps
 
 # Without this, set before the import, onnxruntime reports its use to its maker.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -25,11 +26,14 @@ except Exception as error:
 
 
 def probabilities(data: bytes, name: str) -> np.ndarray:
-    """RGB, upright, at its own size: the file does the rest."""
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
-    if image is None:
-        sys.exit(f"{name}: no photo that OpenCV can read")
-    return session.run(["probabilities"], {"image": image[None]})[0][0]
+    """RGB, upright, on white where it is transparent, at its own size: the file does the rest."""
+    try:
+        image = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGBA")
+    except (OSError, SyntaxError, ValueError):
+        sys.exit(f"{name}: no photo that Pillow can read")
+    white = Image.new("RGBA", image.size, "white")
+    pixels = np.asarray(Image.alpha_composite(white, image).convert("RGB"))
+    return session.run(["probabilities"], {"image": pixels[None]})[0][0]
 
 
 # The self-check: pictures in the file, with the answers that it gives for them.

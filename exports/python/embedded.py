@@ -1,14 +1,15 @@
 """What the examples beside this file share: arguments, metadata of an ONNX file, resizing, the self-check, the rows."""
 
 import base64
+import io
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import cv2
 import numpy as np
+from PIL import Image, ImageOps
 
 # Added before rounding to bytes, as in the file: a value halfway between two bytes may come out a little below it.
 ROUND_UP = 1.5e-4
@@ -58,11 +59,13 @@ def answer(about: dict[str, Any], ask: Callable[[np.ndarray], np.ndarray]) -> No
 
 
 def _decoded(data: bytes, name: str) -> np.ndarray:
-    """RGB, upright, at its own size."""
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
-    if image is None:
-        sys.exit(f"{name}: no photo that OpenCV can read")
-    return np.asarray(image)
+    """RGB, upright, on white where it is transparent, at its own size."""
+    try:
+        image = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGBA")
+    except (OSError, SyntaxError, ValueError):
+        sys.exit(f"{name}: no photo that Pillow can read")
+    white = Image.new("RGBA", image.size, "white")
+    return np.array(Image.alpha_composite(white, image).convert("RGB"))
 
 
 def _weights(length: int, size: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Photos to probabilities with OpenVINO (OpenCV decodes): python openvino_classify.py MODEL.onnx PHOTO..."""
+"""Photos to probabilities with OpenVINO (Pillow decodes): python openvino_classify.py MODEL.onnx PHOTO..."""
 
 import sys
 

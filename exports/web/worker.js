@@ -62,7 +62,7 @@ function namesOf(operator, bytes) {
   return nodes.filter((node) => text(node, 4) === operator).map((node) => text(node, 3));
 }
 
-// Upright, no colours converted; what transparency hides is lost in the canvas.
+// Upright, no colours converted.
 async function decode(blob) {
   try {
     return await createImageBitmap(blob, {
@@ -85,6 +85,9 @@ function canvasOf(bitmap, pixels, options) {
   const canvas = new OffscreenCanvas(side(bitmap.width), side(bitmap.height));
   const context = canvas.getContext("2d", options);
   context.imageSmoothingQuality = "high";
+  // What is transparent is shown on white, as classify does.
+  context.fillStyle = "white";
+  context.fillRect(0, 0, canvas.width, canvas.height);
   context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   return { canvas, context };
 }

@@ -14,8 +14,9 @@ from batchgender.model.open_model import PACKAGED_MODEL
 from batchgender.photos.generated import generated_pictures
 
 EXPORTS = Path(__file__).parent.parent.parent / "exports"
-# In probability, of float32 files.
-CLOSE = 1e-3
+# In probability, of float32 files; and of cut-outs, whose blend with white each program rounds in its own way.
+CLOSE, CLOSE_BLENDED = 1e-3, 5e-3
+CUT_OUTS = ("46.png", "47.png", "48.png", "49.webp")
 
 Answers = dict[str, tuple[float, ...]]
 
@@ -26,10 +27,12 @@ def check_rows(printed: str, answers: Answers) -> float:
     assert [Path(row["path"]).name for row in rows] == sorted(answers)
     largest = 0.0
     for row in rows:
-        found, expected = [float(row[name]) for name in ("p_female", "p_male")], answers[Path(row["path"]).name]
+        name = Path(row["path"]).name
+        found, expected = [float(row[column]) for column in ("p_female", "p_male")], answers[name]
         assert row["prediction"] == ("Female", "Male")[found.index(max(found))]
-        largest = max(largest, *(abs(a - b) for a, b in zip(found, expected, strict=True)))
-    assert largest <= CLOSE
+        apart = max(abs(a - b) for a, b in zip(found, expected, strict=True))
+        assert apart <= (CLOSE_BLENDED if name in CUT_OUTS else CLOSE), name
+        largest = max(largest, apart)
     return largest
 
 
