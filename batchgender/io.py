@@ -42,6 +42,15 @@ def bytes_shown(text: str) -> str:
     )
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is a number, as Python reads it."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def first_line(error: BaseException) -> str:
     """The first line of what an exception says, without its full stop; its class where it says nothing."""
     lines = str(error).strip().splitlines()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from batchgender.errors import UserError
-from batchgender.io import Notify
+from batchgender.io import Notify, is_number
 from batchgender.report.groups_csv import join_by_path, read_groups
 from batchgender.training.data.labelled_photos import LabelledPhotos
 
@@ -96,7 +96,7 @@ def _targets(file: str, photos: LabelledPhotos, notify: Notify) -> list[NDArray[
         try:
             values = np.array([float(cell) if cell else np.nan for cell in cells])
         except ValueError as error:
-            wrong = next(cell for cell in cells if cell and not _is_number(cell))
+            wrong = next(cell for cell in cells if cell and not is_number(cell))
             raise UserError(f"{file}: the column {name} holds {wrong!r}; --also-learn wants numbers") from error
         known = np.abs(values) < _LARGEST  # No NaN is.
         marks = np.unique(np.quantile(values[known], np.linspace(0, 1, _MARKS))) if known.any() else np.empty(0)
@@ -109,11 +109,3 @@ def _targets(file: str, photos: LabelledPhotos, notify: Notify) -> list[NDArray[
             shares[index, above - 1 : above + 1] = 1 - share, share
         targets.append(shares)
     return targets
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from batchgender.errors import UserError
-from batchgender.io import Notify
+from batchgender.io import Notify, is_number
 from batchgender.photos.labels import LabelNames
 
 # Two values that mean no and yes, by what they are written as: the first is Female, as in the default dataset.
@@ -42,7 +42,7 @@ def classes_of_values(
         )
         notify(f"the column {column} does not name its classes: taking {said}; --label-names says it otherwise")
         return {value: ("Female", "Male")[pair.index(one)] for value, one in plain.items() if one in pair}
-    if texts and all(_is_number(one) for one in found):
+    if texts and all(is_number(one) for one in found):
         notify(
             f"the column {column} does not name its classes: they are called {', '.join(sorted(texts.values()))};"
             " --label-names female=1 --label-names male=2 names them, for example"
@@ -57,12 +57,4 @@ def _is_label(value: Any) -> bool:
 
 def _plain(text: str) -> str:
     """A number as short as it can be written, other text in lower case."""
-    return f"{float(text):g}" if _is_number(text) else text.lower()
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return f"{float(text):g}" if is_number(text) else text.lower()
