@@ -70,7 +70,7 @@ class LabelNames:
     def check_classes(self, classes: Sequence[str]) -> None:
         """Raise UserError where names are given for what is no class of a model."""
         keys = set(map(name_key, classes))
-        if strange := [class_ for class_ in self.given if name_key(self.canonical_name(class_)) not in keys]:
+        if strange := sorted(class_ for class_ in set(self._given.values()) if name_key(class_) not in keys):
             raise UserError(f"--label-names: the model has no class {strange[0]}, only {', '.join(classes)}")
 
     def as_dict(self) -> dict[str, list[str]]:

@@ -11,6 +11,9 @@ from batchgender.photos.labels import ALIASES, LabelNames, name_key
 _FEMALE, _MALE = ALIASES
 # Two values that mean no and yes, by their keys: False and True have those of 0 and 1.
 _PAIRS = (("0", "1"), ("f", "t"), ("-1", "1"))
+# The same, in columns that ask: is_male. In others they may be about anything.
+_ANSWERS = (("no", "yes"), ("n", "y"))
+_YES = frozenset(yes for _, yes in _PAIRS)
 # What stands where there is no label, beside values that are one.
 _NO_LABELS = frozenset({"-1", "nan", "none", "null", "na", "n/a", "<na>"})
 
@@ -27,7 +30,8 @@ def classes_of_values(
     if not declared:
         texts = _labelled(texts, names)
     found = {name_key(text) for text in texts.values()}
-    pair = next((pair for pair in _PAIRS if found <= set(pair) and found & {"0", pair[1]}), None)
+    pairs = _PAIRS + (_ANSWERS if names_a_class(column, names) else ())
+    pair = next((pair for pair in pairs if found <= set(pair) and found & {"0", pair[1]}), None)
     if not pair or all(map(names.is_given, found)):
         return {value: names.canonical_name(text) for value, text in texts.items()}
     class_of = dict(zip(pair, _pair_classes(pair, column, names), strict=True))
@@ -53,7 +57,11 @@ def _texts(declared: Sequence[str] | None, values: Iterable[Any], column: str) -
     except TypeError as error:
         raise UserError(f"the column {column} holds lists; name the column of labels label") from error
     # NaN equals nothing, itself neither.
-    return {each: text for each in distinct if each is not None and each == each and (text := str(each).strip())}
+    return {each: text for each in distinct if each is not None and each == each and (text := _text(each))}
+
+
+def _text(value: Any) -> str:
+    return (value.decode(errors="replace") if isinstance(value, bytes) else str(value)).strip()
 
 
 def _labelled(texts: dict[Hashable, str], names: LabelNames) -> dict[Hashable, str]:
@@ -64,7 +72,7 @@ def _labelled(texts: dict[Hashable, str], names: LabelNames) -> dict[Hashable, s
     if others == {"1"}:
         missing.discard("-1")
     numbers = "0" in others and all(map(is_number, others))
-    ours = all(names.canonical_name(key) in ALIASES or key in ("1", "t") for key in others)
+    ours = all(names.canonical_name(key) in ALIASES or key in _YES for key in others)
     if not (numbers or ours):
         return texts
     return {value: text for value, text in texts.items() if name_key(text) not in missing}
