@@ -134,19 +134,23 @@ def _classify_alone(
 
 
 class _Folders:
-    """The names of the folders that photos lie in, as long as they are few."""
+    """The names of the folders that photos lie in, as long as they are few: the nearest ones, and those at the top."""
 
     def __init__(self) -> None:
-        self._names: set[str] = set()
+        self._nearest: set[str] = set()
+        self._top: set[str] = set()
 
     def add(self, path: str) -> None:
-        """Note the folder of a photo by its path."""
-        if len(self._names) <= 2:
-            self._names.add(path.rpartition("/")[0].rpartition("/")[2])
+        """Note the folders of a photo by its path."""
+        folders = path.split("/")[:-1] or [""]
+        for names, name in ((self._nearest, folders[-1]), (self._top, folders[0])):
+            if len(names) <= 2:
+                names.add(name)
 
     def two(self) -> tuple[str, ...]:
-        """Their names where there are two, else none."""
-        return tuple(sorted(self._names)) if len(self._names) == 2 and "" not in self._names else ()
+        """The nearest where they are two, else those at the top where they are, else none."""
+        two = (names for names in (self._nearest, self._top) if len(names) == 2 and "" not in names)
+        return tuple(sorted(next(two, ())))
 
 
 def _about(classifier: Classifier, source: PhotoSource, thresholds: dict[str, float]) -> dict[str, Any]:

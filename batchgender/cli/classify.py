@@ -14,8 +14,8 @@ from batchgender.cli.options import (
     report_options,
 )
 from batchgender.errors import UserError
-from batchgender.io import Notify
-from batchgender.photos.labels import LabelNames
+from batchgender.io import Notify, one_line
+from batchgender.photos.labels import LabelNames, names_option
 
 if TYPE_CHECKING:
     from batchgender.model.foreign_options import ForeignOptions
@@ -120,6 +120,7 @@ def classify(
     classifier = load_classifier(
         model, provider=provider, workers=workers, batch_size=batch_size or BATCH, notify=notify, **vars(foreign)
     )
+    label_names.check_classes(classifier.info.classes)
     notify_default_model(model, classifier.model, notify)
     notify_thresholds(classifier.info.thresholds, threshold, notify)
     finished = classify_photos(classifier, source, sink, options, notify)
@@ -129,13 +130,14 @@ def classify(
     click.echo("\n\n".join(texts), err=streaming)
     if notice := swapped_labels_notice("the model", figures.accuracy, figures.evaluated - figures.unsure):
         notify(notice)
-    if not figures.labelled and finished.folders and not no_labels:
-        one, other = finished.folders
+    if not figures.labelled and finished.folders and not no_labels and len(figures.classes) == 2:
+        one, other = map(one_line, finished.folders)
+        first, second = (names_option(*each) for each in zip(figures.classes, finished.folders, strict=True))
         notify(
-            f"the folders {one}/ and {other}/ look like labels, and are no names of classes that are known:"
-            f" --label-names female={one} --label-names male={other}, or the other way round, makes them labels"
+            f"all photos lie in two folders, {one}/ and {other}/, and no folder is known as a label: if these are,"
+            f" {first} {second}, or the other way round, says so"
         )
-    if not figures.labelled and (groups or reports):
+    if not figures.labelled and (groups or reports or label_names.given):
         notify("no photo's folder carries a label: there are no figures on right and wrong answers")
     written = [*([] if streaming else [out]), *finished.reports]
     done = figures.photos - finished.resumed

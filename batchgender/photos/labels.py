@@ -2,42 +2,52 @@
 
 import os
 import re
+import shlex
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path, PurePath
 
 from batchgender.errors import UserError, os_reason
+from batchgender.io import bytes_shown, one_line
 
 ALIASES = {
     "Female": ("female", "woman", "women", "girl", "girls", "f"),
     "Male": ("male", "man", "men", "boy", "boys", "m"),
 }
-_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
+_NUMBER = re.compile(r"([+-]?)0*(\d+)(?:\.(\d*?)0*)?", re.ASCII)
+_BOOLEANS = {"false": "0", "true": "1"}
 
 
 @dataclass(frozen=True)
 class LabelNames:
     """Names that stand for classes: those of ALIASES, and those that the user gives, which go first.
 
-    They are compared without regard to case, spaces around them and Unicode normal form; numbers by their value.
+    They are compared by `name_key`: without regard to case, spaces around them and Unicode normal form, numbers by
+    their value.
     """
 
     given: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @cached_property
-    def _classes(self) -> dict[str, str]:
-        """The class by each name's key."""
-        found = {alias: name for name, aliases in ALIASES.items() for alias in aliases}
-        for name, names in self.given.items():
-            found.setdefault(_key(name), name)
-            found.update(dict.fromkeys(map(_key, names), name))
+    def _given(self) -> dict[str, str]:
+        """The class by the key of each name that the user gives; a class has its own name, too."""
+        owners = {class_: _ALIAS_CLASSES.get(name_key(class_), class_) for class_ in self.given}
+        found = {name_key(name): owners[class_] for class_, names in self.given.items() for name in names}
+        for class_, owner in owners.items():
+            found.setdefault(name_key(class_), owner)
         return found
+
+    def is_given(self, name: str) -> bool:
+        """Whether the user says which class this name stands for."""
+        return name_key(name) in self._given
 
     def canonical_name(self, name: str) -> str:
         """Turn a class name as a dataset spells it ("women") into ours ("Female"); others stay as they are."""
-        return self._classes.get(_key(name), name)
+        key = name_key(name)
+        return self._given.get(key) or _ALIAS_CLASSES.get(key, name)
 
     def canonical_classes(self, names: Iterable[str]) -> list[str]:
         """Order class names: Female 0 and Male 1 where they are these two, else by name."""
@@ -48,30 +58,48 @@ class LabelNames:
 
         `path` is relative to the folder given, with `/`; `root` is that folder's own name.
         """
-        wanted = {_key(name): name for name in classes}
+        wanted = {name_key(name): name for name in classes}
         for part in reversed((root, *PurePath(path).parts[:-1])):
-            key = _key(part)
-            known = self._classes.get(key)
-            name = wanted.get(_key(known)) if known else wanted.get(key)
-            if name:
+            key = name_key(part)
+            # A class of the model may be called like an alias: "boy" beside "man".
+            known = self._given.get(key) or (part if key in wanted else _ALIAS_CLASSES.get(key))
+            if known and (name := wanted.get(name_key(known))):
                 return name
         return ""
 
+    def check_classes(self, classes: Sequence[str]) -> None:
+        """Raise UserError where names are given for what is no class of a model."""
+        keys = set(map(name_key, classes))
+        if strange := sorted(class_ for class_ in set(self._given.values()) if name_key(class_) not in keys):
+            raise UserError(f"--label-names: the model has no class {strange[0]}, only {', '.join(classes)}")
+
     def as_dict(self) -> dict[str, list[str]]:
-        """The names given, as plain data."""
-        return {name: list(names) for name, names in self.given.items()}
+        """The names given, as plain data: the same for the same names, whatever their order."""
+        return {name: sorted(names) for name, names in sorted(self.given.items())}
 
 
+def name_key(name: str) -> str:
+    """What is compared of a name: "1", "1.0" and "True" are the same, as are "MÄNNER" and "männer " in any spelling."""
+    text = name.strip()
+    # A column of numbers may hold 1 or 1.0.
+    if number := _NUMBER.fullmatch(text):
+        sign, whole, fraction = number.groups()
+        value = f"{whole}.{fraction}" if fraction else whole
+        return "-" + value if sign == "-" and value != "0" else value
+    if text.isascii():
+        text = text.lower()
+    else:
+        text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", bytes_shown(text)).casefold())
+    return _BOOLEANS.get(text, text)
+
+
+_ALIAS_CLASSES = {alias: name for name, aliases in ALIASES.items() for alias in aliases}
 DEFAULT_NAMES = LabelNames()
 
 
-def _key(name: str) -> str:
-    """What is compared of a name."""
-    text = name.strip()
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
-    # A column of numbers may hold 1 or 1.0.
-    return f"{float(text):g}" if _NUMBER.fullmatch(text) else text.casefold()
+def names_option(class_: str, name: str) -> str:
+    """What to write on a command line so that `name` stands for a class."""
+    return f"--label-names {shlex.quote(one_line(f'{class_.lower()}={name}'))}"
 
 
 def parse_label_names(texts: Iterable[str]) -> LabelNames:
@@ -80,28 +108,35 @@ def parse_label_names(texts: Iterable[str]) -> LabelNames:
     Raises UserError on what is neither, and on a name that stands for two classes.
     """
     given: dict[str, list[str]] = {}
-    owner: dict[str, str] = {}
-    for text in texts:
-        for line in [text] if "=" in text else _lines(text):
-            kind, sign, listed = line.partition("=")
-            names = [name.strip() for name in listed.split(",")]
-            if not (sign and kind.strip() and all(names)):
-                raise UserError(f"--label-names {line!r}: write CLASS=NAME,NAME: female=mujer,Weiblich")
-            name = DEFAULT_NAMES.canonical_name(kind.strip())
-            for each in names:
-                if owner.setdefault(_key(each), name) != name:
-                    raise UserError(f"--label-names: {each!r} stands for {owner[_key(each)]} and {name}; choose one")
-            given.setdefault(name, []).extend(names)
+    classes: dict[str, str] = {}
+    owners: dict[str, str] = {}
+    for where, line in chain.from_iterable(map(_lines, texts)):
+        class_, sign, listed = line.partition("=")
+        names = [bytes_shown(name.strip()) for name in listed.split(",")]
+        if not (sign and class_.strip() and all(names)):
+            raise UserError(f"{where}: {line!r}: write CLASS=NAME,NAME: female=mujer,Weiblich")
+        owner = DEFAULT_NAMES.canonical_name(bytes_shown(class_.strip()))
+        # A class that is written in two ways is one.
+        owner = classes.setdefault(name_key(owner), owner)
+        for name in names:
+            if (other := owners.setdefault(name_key(name), owner)) != owner:
+                raise UserError(f"{where}: {name!r} stands for {other} and {owner}; choose one")
+        given.setdefault(owner, []).extend(name for name in names if name not in given.get(owner, ()))
     return LabelNames(given)
 
 
-def _lines(file: str) -> list[str]:
-    if not os.path.isfile(file):
-        raise UserError(f"--label-names {file!r}: neither CLASS=NAME,NAME nor a file of such lines")
+def _lines(text: str) -> list[tuple[str, str]]:
+    """The lines that a text stands for, itself or those of a file of this name, and where each is."""
+    option = "--label-names"
+    if not os.path.isfile(text):
+        if "=" in text:
+            return [(option, text)]
+        raise UserError(f"{option}: {text!r}: neither CLASS=NAME,NAME nor a file of such lines")
     try:
-        lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
+        lines = Path(text).read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
-        raise UserError(f"{file}: can't read it ({os_reason(error)})") from error
+        raise UserError(f"{option}: {text}: can't read it ({os_reason(error)})") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{file}: not UTF-8; save it as text in UTF-8") from error
-    return [line for line in map(str.strip, lines) if line and not line.startswith("#")]
+        raise UserError(f"{option}: {text}: not UTF-8; save it as text in UTF-8") from error
+    numbered = ((f"{option}: {text}, line {number}", line.strip()) for number, line in enumerate(lines, 1))
+    return [(where, line) for where, line in numbered if line and not line.startswith("#")]

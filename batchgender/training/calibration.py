@@ -17,6 +17,7 @@ from batchgender.model.thresholds import UNSURE
 from batchgender.report.counts import RowCounts
 from batchgender.report.figures import Figures
 from batchgender.report.statistics import CalibrationError, share
+from batchgender.report.text import swapped_labels_notice
 from batchgender.results.rows import make_row
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.checkpoint import Calibration, Checkpoint
@@ -167,6 +168,10 @@ def calibrate(
     labels_of = photos.labels_as(classes)
     found = predict_split(logits_of(before.deployed()), Batches(photos, size, BATCH, notify), "calibrate", notify)
     labels = labels_of[found.indices]
+    # Before what may fail for the same reason.
+    accuracy = share(int((found.outputs.argmax(1) == labels).sum()), len(labels))
+    if notice := swapped_labels_notice("the model", accuracy, len(labels)):
+        notify(notice)
     calibration = fit_calibration(found.outputs, labels, notify, equal_recall, before.calibration.temperature)
     probabilities = softmax(found.outputs, calibration.temperature, calibration.bias)
     if target is not None:

@@ -1,3 +1,5 @@
+import os
+import shlex
 import unicodedata
 from pathlib import Path
 from typing import Literal
@@ -5,7 +7,8 @@ from typing import Literal
 import pytest
 
 from batchgender.errors import UserError
-from batchgender.photos.labels import DEFAULT_NAMES, LabelNames, parse_label_names
+from batchgender.photos.labels import DEFAULT_NAMES, LabelNames, names_option, parse_label_names
+from batchgender.photos.source import printable
 
 CLASSES = ["Female", "Male"]
 
@@ -66,9 +69,76 @@ def test_names_are_read_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "names.txt"
     file.write_text("# ours\n\nfemale = mujer, Frau\r\nmale=hombre\n", encoding="utf-8-sig")
     assert parse_label_names([str(file), "male=Mann"]).as_dict() == {
-        "Female": ["mujer", "Frau"],
-        "Male": ["hombre", "Mann"],
+        "Female": ["Frau", "mujer"],
+        "Male": ["Mann", "hombre"],
     }
+
+
+def test_a_file_is_read_whatever_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "lang=es" / "names"
+    file.parent.mkdir()
+    file.write_text("female=mujer")
+    assert parse_label_names([str(file)]).as_dict() == {"Female": ["mujer"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"\nmujer", "line 2: 'mujer': write"), (b"female=\xff", "not UTF-8")]
+)
+def test_what_is_wrong_in_a_file_is_said_with_its_place(tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "names.txt"
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        parse_label_names([str(file)])
+
+
+def test_names_in_another_order_are_the_same() -> None:
+    one, other = (parse_label_names(texts) for texts in (["a=x,y", "b=z"], ["b=z", "A=y", "a=x"]))
+    assert one.canonical_classes("xyz") == ["a", "b"]
+    assert {name.lower(): names for name, names in other.as_dict().items()} == one.as_dict()
+
+
+@pytest.mark.parametrize("names", [{"Female": ["male"], "Male": ["female"]}, {"female": ["Male "], "MALE": ["Female"]}])
+def test_names_may_be_the_other_way_round(names: dict[str, list[str]]) -> None:
+    swapped = LabelNames(names)
+    assert (swapped.canonical_name("male"), swapped.canonical_name("Female")) == ("Female", "Male")
+    assert swapped.label_of("female/1.jpg", CLASSES) == "Male" and swapped.label_of("men/1.jpg", CLASSES) == "Male"
+
+
+@pytest.mark.parametrize(("name", "others"), [("1", ["1.0", "01", " 1.00", "+1", "True"]), ("-1", ["-1.0"])])
+def test_numbers_and_booleans_are_compared_by_value(name: str, others: list[str]) -> None:
+    names = LabelNames({"Female": [name], "Male": ["0.0"]})
+    assert {names.label_of(f"{other}/1.jpg", CLASSES) for other in others} == {"Female"}
+    assert names.canonical_name("-0") == names.canonical_name("false") == "Male"
+    assert names.canonical_name("1.5") == "1.5" and names.canonical_name("1000001") == "1000001"
+
+
+def test_long_numbers_are_told_apart() -> None:
+    names = LabelNames({"Female": ["12345678901234567"], "Male": ["12345678901234568"]})
+    assert names.label_of("12345678901234568/1.jpg", CLASSES) == "Male"
+
+
+def test_classes_that_are_called_like_other_names_of_one_are_told_apart() -> None:
+    classes = ["boy", "girl", "man", "woman"]
+    assert [DEFAULT_NAMES.label_of(f"{name}/1.jpg", classes) for name in classes] == classes
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of bytes")
+def test_a_name_that_is_no_text_is_compared_as_rows_show_it() -> None:
+    raw = os.fsdecode(b"fr\xe4ulein")
+    names = parse_label_names([f"female={raw}"])
+    assert names.label_of(f"{printable(raw)}/1.jpg", CLASSES) == names.canonical_name(raw) == "Female"
+
+
+def test_names_for_a_class_that_a_model_has_not_are_refused() -> None:
+    LabelNames({"female": ["mujer"], "Male": ["female"]}).check_classes(CLASSES)
+    with pytest.raises(UserError, match="the model has no class femalle, only Female, Male"):
+        LabelNames({"femalle": ["mujer"]}).check_classes(CLASSES)
+
+
+@pytest.mark.parametrize("name", ["mujer", "Las Mujeres", "l'una", "a$b"])
+def test_the_option_of_a_name_can_be_written_as_it_is_shown(name: str) -> None:
+    option, text = shlex.split(names_option("Female", name))
+    assert option == "--label-names" and parse_label_names([text]).as_dict() == {"Female": [name]}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from batchgender.errors import UnreadablePhoto, UserError
 from batchgender.io import Notify, first_line
 from batchgender.photos.labels import LabelNames
 from batchgender.photos.reading import read_bytes
-from batchgender.training.data.label_columns import classes_of_values
+from batchgender.training.data.label_columns import classes_of_values, names_a_class
 from batchgender.training.data.labelled_photos import LabelledPhotos
 from batchgender.training.data.splits import split_named
 
@@ -86,17 +86,17 @@ def _from_datasets(splits: Any, source: str, notify: Notify, names: LabelNames) 
     named = _splits_by_our_names(splits, source, notify)
     features = next(iter(named.values()))[0].features
     image_column = _image_column(features, source)
-    label_column = _label_column(features, image_column, source)
+    label_column = _label_column(features, image_column, source, names)
     values = {ours: rows.with_format(None)[label_column][:] for ours, (rows, _) in named.items()}
     declared = getattr(features[label_column], "names", None)
     class_of = classes_of_values(declared, chain(*values.values()), label_column, names, notify)
-    classes = names.canonical_classes(class_of.values())
+    classes = sorted(set(class_of.values()))
     loaded = {}
     for ours, (rows, titles) in named.items():
         known = [at for at, value in enumerate(values[ours]) if value in class_of]
         if len(known) < len(rows):
             notify(f"{source}: {len(rows) - len(known):,} photos of its {ours} split have no label, and are left out")
-        labels = np.array([classes.index(names.canonical_name(class_of[values[ours][at]])) for at in known], np.int64)
+        labels = np.array([classes.index(class_of[values[ours][at]]) for at in known], np.int64)
         images = rows.cast_column(image_column, datasets.Image(decode=False)).select(known)
         loaded[ours] = LabelledPhotos(classes, labels, [titles[at] for at in known], _cell_reader(images, image_column))
     return loaded
@@ -153,13 +153,16 @@ def _image_column(features: Any, source: str) -> str:
     return next((name for name in candidates if name.lower() in _IMAGE_COLUMNS), candidates[0])
 
 
-def _label_column(features: Any, image_column: str, source: str) -> str:
+def _label_column(features: Any, image_column: str, source: str, names: LabelNames) -> str:
     others = [name for name in features if name != image_column]
     labels = [name for name in others if isinstance(features[name], datasets.ClassLabel)]
     for candidates in (labels, others):
         by_name = [name for name in candidates if name.lower() in _LABEL_COLUMNS]
         if by_name or len(candidates) == 1:
             return (by_name or candidates)[0]
+    asking = [name for name in others if names_a_class(name, names)]
+    if len(asking) == 1:
+        return asking[0]
     raise UserError(f"{source}: no column named label (or gender, sex, class) among {', '.join(features)}")
 
 

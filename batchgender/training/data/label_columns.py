@@ -1,15 +1,21 @@
 """A dataset's label column: which class each of its values is."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 from batchgender.errors import UserError
 from batchgender.io import Notify, is_number
-from batchgender.photos.labels import LabelNames
+from batchgender.photos.labels import ALIASES, LabelNames, name_key
 
-# Two values that mean no and yes, by what they are written as: the first is Female, as in the default dataset.
-_PAIRS = (("0", "1"), ("-1", "1"), ("false", "true"))
-_NO_LABEL = "-1"
+_FEMALE, _MALE = ALIASES
+# Two values that mean no and yes, by their keys: False and True have those of 0 and 1.
+_PAIRS = (("0", "1"), ("f", "t"), ("-1", "1"))
+# The same, in columns that ask: is_male. In others they may be about anything.
+_ANSWERS = (("no", "yes"), ("n", "y"))
+_YES = frozenset(yes for _, yes in _PAIRS)
+# What stands where there is no label, beside values that are one.
+_NO_LABELS = frozenset({"-1", "nan", "none", "null", "na", "n/a", "<na>"})
 
 
 def classes_of_values(
@@ -17,44 +23,68 @@ def classes_of_values(
 ) -> dict[Hashable, str]:
     """The class of each value of a column, of those that stand for one; `declared` are class names by index.
 
-    Numbers and booleans that no name explains are taken for Female and Male, in this order, and that is said. Raises
-    UserError where the column holds no single values.
+    No and yes, as numbers, booleans or text, are taken for Female and Male in this order where no name explains them,
+    and that is said. Raises UserError where the column holds no single values.
     """
-    if declared:
-        texts: Mapping[Hashable, str] = dict(enumerate(declared))
-    else:
-        try:
-            distinct = sorted(set(values), key=str)
-        except TypeError as error:
-            raise UserError(f"the column {column} holds lists; name the column of labels label") from error
-        texts = {value: str(value).strip() for value in distinct if _is_label(value)}
-    plain = {value: _plain(text) for value, text in texts.items()}
-    if any(names.canonical_name(text) != text for text in texts.values()):
+    texts = _texts(declared, values, column)
+    if not declared:
+        texts = _labelled(texts, names)
+    found = {name_key(text) for text in texts.values()}
+    pairs = _PAIRS + (_ANSWERS if names_a_class(column, names) else ())
+    pair = next((pair for pair in pairs if found <= set(pair) and found & {"0", pair[1]}), None)
+    if not pair or all(map(names.is_given, found)):
         return {value: names.canonical_name(text) for value, text in texts.items()}
-    found = set(plain.values())
-    if found == {_NO_LABEL, "0", "1"}:
-        found.discard(_NO_LABEL)
-    pair = next((pair for pair in _PAIRS if found and found <= set(pair)), None)
-    if pair:
-        written = {plain[value]: text for value, text in texts.items()}
-        said = " and ".join(
-            f"{written[one]} for {name}" for one, name in zip(pair, ("Female", "Male"), strict=True) if one in written
-        )
-        notify(f"the column {column} does not name its classes: taking {said}; --label-names says it otherwise")
-        return {value: ("Female", "Male")[pair.index(one)] for value, one in plain.items() if one in pair}
-    if texts and all(is_number(one) for one in found):
-        notify(
-            f"the column {column} does not name its classes: they are called {', '.join(sorted(texts.values()))};"
-            " --label-names female=1 --label-names male=2 names them, for example"
-        )
-    return dict(texts)
+    class_of = dict(zip(pair, _pair_classes(pair, column, names), strict=True))
+    written = {name_key(text): text for text in texts.values()}
+    said = " and ".join(f"{written[key]} for {class_of[key]}" for key in pair if key in written)
+    notify(f"the column {column} does not name its classes: taking {said}; --label-names says it otherwise")
+    return {value: class_of[name_key(text)] for value, text in texts.items()}
 
 
-def _is_label(value: Any) -> bool:
-    """Whether a value is there: not missing, no NaN (which equals nothing), no empty text."""
-    return value is not None and value == value and str(value).strip() != ""
+def names_a_class(column: str, names: LabelNames) -> str | None:
+    """The class that a column asks about by its name, Female or Male (is_female, isMale); None where it does not."""
+    words = re.findall(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+", column)
+    classes = {names.canonical_name(word) for word in words if len(word) > 1} & set(ALIASES)
+    return classes.pop() if len(classes) == 1 else None
 
 
-def _plain(text: str) -> str:
-    """A number as short as it can be written, other text in lower case."""
-    return f"{float(text):g}" if is_number(text) else text.lower()
+def _texts(declared: Sequence[str] | None, values: Iterable[Any], column: str) -> dict[Hashable, str]:
+    """What each value is written as, but for those that are missing."""
+    if declared:
+        return dict(enumerate(declared))
+    try:
+        distinct = sorted(set(values), key=str)
+    except TypeError as error:
+        raise UserError(f"the column {column} holds lists; name the column of labels label") from error
+    # NaN equals nothing, itself neither.
+    return {each: text for each in distinct if each is not None and each == each and (text := _text(each))}
+
+
+def _text(value: Any) -> str:
+    return (value.decode(errors="replace") if isinstance(value, bytes) else str(value)).strip()
+
+
+def _labelled(texts: dict[Hashable, str], names: LabelNames) -> dict[Hashable, str]:
+    """Without what stands for no label, where the others are no and yes, Female and Male, or numbers from 0."""
+    found = {name_key(text) for text in texts.values()}
+    missing = {key for key in found & _NO_LABELS if not names.is_given(key)}
+    others = found - missing
+    if others == {"1"}:
+        missing.discard("-1")
+    numbers = "0" in others and all(map(is_number, others))
+    ours = all(names.canonical_name(key) in ALIASES or key in _YES for key in others)
+    if not (numbers or ours):
+        return texts
+    return {value: text for value, text in texts.items() if name_key(text) not in missing}
+
+
+def _pair_classes(pair: Sequence[str], column: str, names: LabelNames) -> tuple[str, str]:
+    """The classes of no and yes, by the one of them that is given, else by what the column asks."""
+    low, high = pair
+    for key, other_way in ((low, False), (high, True)):
+        if names.is_given(key):
+            given = names.canonical_name(key)
+            if given not in ALIASES:
+                return (given, high) if key == low else (low, given)
+            return (_MALE, _FEMALE) if (given == _FEMALE) == other_way else (_FEMALE, _MALE)
+    return (_MALE, _FEMALE) if names_a_class(column, names) == _FEMALE else (_FEMALE, _MALE)

@@ -72,7 +72,7 @@ def check_classes(photos: LabelledPhotos, classes: Sequence[str]) -> None:
     if strange:
         raise UserError(
             f"the photos have classes that the model does not know: {', '.join(strange)}"
-            f" (it knows {', '.join(classes)}); --label-names says which class a name stands for"
+            f" (it knows {', '.join(classes)}); --label-names of `evaluate` and `train` says which class a name is"
         )
     if not len(photos):
         raise UserError("the split has no photos")

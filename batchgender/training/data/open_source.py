@@ -1,12 +1,13 @@
 """Opening a source of labelled photos: a folder, a saved dataset, parquet files, or a dataset of the Hub."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from batchgender.errors import UserError
 from batchgender.extras import require_extra
-from batchgender.io import Notify
-from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
+from batchgender.io import Notify, is_number
+from batchgender.photos.labels import ALIASES, DEFAULT_NAMES, LabelNames, names_option
 from batchgender.photos.source import is_system_folder
 from batchgender.training.data.folders import from_folder
 from batchgender.training.data.labelled_photos import LabelledPhotos
@@ -16,6 +17,8 @@ DEFAULT_SOURCE = "myvision/gender-classification"
 OFFLINE_WAYS = (
     "give --data a folder SPLIT/CLASS/* or CLASS/*, a dataset saved by `datasets`, or a folder of parquet files"
 )
+# So many classes are named: a column of ages has a hundred.
+_NAMED = 5
 
 
 def open_source(source: str, notify: Notify, names: LabelNames = DEFAULT_NAMES) -> LabelledSource:
@@ -29,8 +32,27 @@ def open_source(source: str, notify: Notify, names: LabelNames = DEFAULT_NAMES) 
     for split in splits.keys() - filled.keys():
         made = ": it is made from the training photos" if "train" in filled and split != "train" else ""
         notify(f"{source}: its {split} split has no labelled photo, and is left out{made}")
+    _notify_unknown_names(source, next(iter(splits.values())).classes, notify)
     # Where nothing is left, what asks for the photos says so.
     return LabelledSource(source, filled or splits)
+
+
+def _notify_unknown_names(source: str, classes: Sequence[str], notify: Notify) -> None:
+    """Say so where classes are numbers, or where one of two is ours: names of both may be meant, and be unknown."""
+    unknown = [name for name in classes if name not in ALIASES]
+    if len(classes) == 2 and len(unknown) == 1:
+        missing = next(name for name in ALIASES if name not in classes)
+        known = next(name for name in classes if name in ALIASES)
+        notify(
+            f"{source}: its classes are {known} and {unknown[0]};"
+            f" {names_option(missing, unknown[0])} says that {unknown[0]} is {missing}"
+        )
+    elif unknown and all(map(is_number, unknown)):
+        listed = ", ".join(unknown[:_NAMED]) + (" and so on" if len(unknown) > _NAMED else "")
+        notify(
+            f"{source}: its classes are called {listed}; --label-names says which class a number is"
+            " (--label-names male=1 --label-names female=2, for example)"
+        )
 
 
 def _parquet_files(folder: Path) -> list[Path]:
