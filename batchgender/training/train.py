@@ -54,7 +54,7 @@ def _train_alone(plan: RunPlan, device: str, notify: Notify, tensorboard: bool) 
     photos, validation, test = source.train, source.val, source.test
     check_trainable(photos, plan.source)
     check_splits(source)
-    warn_of_swapped_labels(validation, notify)
+    warn_of_swapped_labels([validation, photos], notify)
     if start and start.run.fingerprint != photos.fingerprint():
         raise UserError(f"{plan.source}: the training photos have changed since {out / LAST} was written")
     trainer = Trainer(recipe, photos, validation, plan.source, target, notify, start)

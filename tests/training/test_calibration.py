@@ -299,6 +299,14 @@ def test_a_checkpoint_of_before_calibration_loads(best: Path, tmp_path: Path) ->
     assert checkpoints.load(tmp_path / "old.pt").info().thresholds == {}
 
 
+def test_labels_that_are_the_other_way_round_are_noticed(cli: Cli, best: Path, tmp_path: Path) -> None:
+    for index in range(60):
+        picture = (BLUE, RED)[index % 2]
+        write_picture(tmp_path / "val" / ("female", "male")[index % 2] / f"{index}.png", picture)
+    line = ("calibrate", best, "--data", tmp_path)
+    assert "the model is right on 0.0 % of 60 labelled photos, far below one half" in cli(*line).stderr
+
+
 def test_what_can_not_be_calibrated_ends_in_one_line_and_leaves_the_file(
     cli: Cli, best: Path, red_or_blue: Path, tmp_path: Path
 ) -> None:

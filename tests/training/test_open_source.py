@@ -9,9 +9,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import one_line_error
+from conftest import one_line_error, write_picture
 
 from batchgender.errors import UserError
+from batchgender.io import silent
+from batchgender.photos.labels import DEFAULT_NAMES, parse_label_names
 from batchgender.training.data import hugging_face
 from batchgender.training.data.open_source import open_source
 
@@ -39,6 +41,50 @@ def test_the_splits_of_a_source_share_no_photo_and_are_the_same_each_time(portra
     assert len(set.union(*names)) == sum(map(len, names)) == len(source.split("all")) == 52
     for split in ("train", "val", "test", "all"):
         assert source.split(split).fingerprint() == again.split(split).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("folders", "classes", "said"),
+    [
+        (("0", "1"), ["0", "1"], "its classes are called 0, 1; --label-names"),
+        (("women", "hombres"), ["Female", "hombres"], "--label-names male=hombres says that hombres is Male"),
+        (("t", "m"), ["Male", "t"], "--label-names female=t says that t is Female"),
+        (("cats", "dogs"), ["cats", "dogs"], ""),
+        (("women", "men", "others"), ["Female", "Male", "others"], ""),
+    ],
+)
+def test_folders_whose_names_may_be_unknown_are_said(
+    tmp_path: Path, folders: tuple[str, ...], classes: list[str], said: str
+) -> None:
+    for name in folders:
+        write_picture(tmp_path / name / "1.png")
+    log: list[str] = []
+    assert open_source(str(tmp_path), log.append).split("all").classes == classes
+    assert said in log[0] if said else not log
+
+
+def test_names_that_are_given_hold_for_folders_and_columns_either_way_round(portraits: Path, tmp_path: Path) -> None:
+    rows = [
+        {"image": {"bytes": file.read_bytes(), "path": None}, "sex": file.parent.name}
+        for file in sorted((portraits / "test").rglob("*.jpg"))
+    ]
+    pd.DataFrame(rows[1:]).to_parquet(tmp_path / "test.parquet")
+    swapped = parse_label_names(["female=male", "male=female"])
+    for source in (portraits, tmp_path):
+        found = [open_source(str(source), silent, names).test for names in (DEFAULT_NAMES, swapped)]
+        assert found[0].classes == found[1].classes == ["Female", "Male"]
+        assert found[0].counts()["Female"] == found[1].counts()["Male"] == 6 - (source == tmp_path)
+
+
+def test_a_column_that_asks_is_found_among_others(portraits: Path, tmp_path: Path) -> None:
+    files = sorted((portraits / "test").rglob("*.jpg"))
+    table = pd.DataFrame({"image": [{"bytes": file.read_bytes(), "path": None} for file in files], "Smiling": 1})
+    table["Male"] = [1 if file.parent.name == "male" else -1 for file in files]
+    table.to_parquet(tmp_path / "test.parquet")
+    log: list[str] = []
+    photos = open_source(str(tmp_path), log.append).test
+    assert [photos.classes[label].lower() for label in photos.labels] == [file.parent.name for file in files]
+    assert "the column Male does not name its classes: taking -1 for Female and 1 for Male" in log[0]
 
 
 @pytest.mark.parametrize(
