@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 from drawn_faces import draw_portrait, write_portraits
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from batchgender.cli import main
 from batchgender.errors import UnreadablePhoto
@@ -132,33 +132,40 @@ def spoiled(embeddable: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fifty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 50 photos of many sizes: unseen faces where they are here, else drawn ones. Names end as formats.
 
-    The last are drawn cut-outs: partly, half and fully transparent in RGB, gray, a palette and WebP.
+    The last eight are seven cut-outs, partly and half transparent, and a gray photo of 16 bits.
     """
     folder = tmp_path_factory.mktemp("fifty")
     real = sorted(FACES.glob("test/*/web_*"))[::5] + sorted(FACES.glob("test/*/utk_*"))[::90]
-    for index, file in enumerate([file for file in real if readable(file)][:46]):
+    for index, file in enumerate([file for file in real if readable(file)][:42]):
         os.symlink(file, folder / f"{index:02}{file.suffix}")
     rng = np.random.default_rng(5)
-    cut_out = _cut_out(rng)
-    cut_out.save(folder / "46.png")
-    cut_out.convert("LA").save(folder / "47.png")
-    cut_out.quantize(64).save(folder / "48.png")
-    cut_out.save(folder / "49.webp", lossless=True, exact=True)
-    for index in range(len(list(folder.iterdir())) - 4, 46):
+    for index in range(len(list(folder.iterdir())), 42):
         size = tuple(int(side) for side in rng.integers(40, 900, 2))
         drawn = cv2.resize(draw_portrait(("female", "male")[index % 2], rng), size, interpolation=cv2.INTER_CUBIC)
         cv2.imwrite(str(folder / f"{index:02}.{('jpg', 'png')[index % 2]}"), drawn[..., ::-1])
+    _write_cut_outs(folder, rng)
     return folder
 
 
-def _cut_out(rng: np.random.Generator) -> Image.Image:
-    """A drawn portrait that fades out from its middle; what is not seen holds green."""
+def _write_cut_outs(folder: Path, rng: np.random.Generator) -> None:
+    """Write a drawn portrait that fades out from its middle, where green is hidden, in seven ways, and a gray one."""
     portrait = draw_portrait("female", rng)
     rows, columns = np.indices(portrait.shape[:2])
-    middle = np.array(portrait.shape[:2]) / 2
-    alpha = (400 - 3.5 * np.hypot(rows - middle[0], columns - middle[1])).clip(0, 255).astype(np.uint8)
-    portrait = np.where(alpha[..., None] == 0, np.array([0, 160, 0], np.uint8), portrait)
-    return Image.fromarray(np.dstack([portrait, alpha]))
+    alpha = (400 - 3.5 * np.hypot(rows - 110, columns - 90)).clip(0, 255).astype(np.uint8)
+    portrait[alpha == 0] = (0, 160, 0)
+    cut_out = Image.fromarray(np.dstack([portrait, alpha]))
+    cut_out.save(folder / "cut_out_rgb.png")
+    cut_out.convert("LA").save(folder / "cut_out_gray.png")
+    cut_out.quantize(64).save(folder / "cut_out_palette.png")
+    cut_out.save(folder / "cut_out_webp.webp", lossless=True, exact=True)
+    Image.fromarray(portrait).save(folder / "cut_out_one_color.png", transparency=(0, 160, 0))
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    cut_out.save(folder / "cut_out_turned.png", exif=turned)
+    samples = np.asarray(cut_out).astype(np.uint16) * 257
+    cv2.imwrite(str(folder / "cut_out_16_bits.png"), samples[..., [2, 1, 0, 3]])
+    # Not transparent.
+    cv2.imwrite(str(folder / "gray_16_bits.png"), samples[..., 1])
 
 
 @pytest.fixture(scope="session")

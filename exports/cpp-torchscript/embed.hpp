@@ -36,19 +36,38 @@ inline std::string from_base64(const std::string& text) {
   return data;
 }
 
+// `stored`, BGRA, turned as its colours are in `upright`, BGR: OpenCV turns a picture by EXIF only without its alpha.
+inline cv::Mat turned(const cv::Mat& stored, const cv::Mat& upright) {
+  for (int turn = 0; turn < 8; ++turn) {
+    cv::Mat found = stored.clone(), colours;
+    if (turn & 4) cv::transpose(found, found);
+    if (turn & 2) cv::flip(found, found, 0);
+    if (turn & 1) cv::flip(found, found, 1);
+    cv::cvtColor(found, colours, cv::COLOR_BGRA2BGR);
+    if (colours.size() == upright.size() && cv::norm(colours, upright, cv::NORM_INF) == 0) return found;
+  }
+  throw std::runtime_error("a transparent picture that OpenCV decodes in two ways");
+}
+
 // RGB, upright, on white where it is transparent, at its own size.
 inline cv::Mat decode(std::string data) {
   const cv::Mat bytes(1, static_cast<int>(data.size()), CV_8U, data.data());
   cv::Mat image = cv::imdecode(bytes, cv::IMREAD_COLOR);
   if (image.empty()) throw std::runtime_error("no picture that OpenCV can decode");
-  // With its alpha a picture comes as it is stored, not turned upright: those that are turned have none.
-  const cv::Mat stored = cv::imdecode(bytes, cv::IMREAD_UNCHANGED);
-  if (stored.type() == CV_8UC4 && stored.size() == image.size()) {
+  cv::Mat stored = cv::imdecode(bytes, cv::IMREAD_UNCHANGED);
+  if (stored.channels() == 4) {
+    // OpenCV multiplies colours by their alpha in a TIFF of 8 bits alone.
+    const bool tiff = data.compare(0, 2, "II") == 0 || data.compare(0, 2, "MM") == 0;
+    const bool multiplied = tiff && stored.depth() == CV_8U;
+    // Of 16 bits the upper 8.
+    if (stored.depth() == CV_16U) stored.convertTo(stored, CV_8U, 1 / 256.0, -0.498);
+    stored = turned(stored, image);
     for (int y = 0; y < image.rows; ++y)
       for (int x = 0; x < image.cols; ++x) {
         const auto& pixel = stored.at<cv::Vec4b>(y, x);
+        const int alpha = pixel[3], share = multiplied ? 255 : alpha;
         for (int c = 0; c < 3; ++c)
-          image.at<cv::Vec3b>(y, x)[c] = (pixel[c] * pixel[3] + 255 * (255 - pixel[3]) + 127) / 255;
+          image.at<cv::Vec3b>(y, x)[c] = cv::saturate_cast<uchar>((pixel[c] * share + 255 * (255 - alpha) + 127) / 255);
       }
   }
   cv::cvtColor(image, image, cv::COLOR_BGR2RGB);

@@ -61,8 +61,12 @@ def answer(about: dict[str, Any], ask: Callable[[np.ndarray], np.ndarray]) -> No
 def _decoded(data: bytes, name: str) -> np.ndarray:
     """RGB, upright, on white where it is transparent, at its own size."""
     try:
-        image = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGBA")
-    except (OSError, SyntaxError, ValueError):
+        image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+        if image.mode.startswith("I"):
+            # Gray in 16 bits, of which Pillow would keep the darkest.
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        image = image.convert("RGBA")
+    except Exception:  # Pillow's formats each raise their own.
         sys.exit(f"{name}: no photo that Pillow can read")
     white = Image.new("RGBA", image.size, "white")
     return np.array(Image.alpha_composite(white, image).convert("RGB"))

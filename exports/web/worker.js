@@ -62,13 +62,13 @@ function namesOf(operator, bytes) {
   return nodes.filter((node) => text(node, 4) === operator).map((node) => text(node, 3));
 }
 
-// Upright, no colours converted.
+// Upright, no colours converted. Multiplied by alpha: shrinking would mix in what transparent pixels hold.
 async function decode(blob) {
   try {
     return await createImageBitmap(blob, {
       imageOrientation: "from-image",
       colorSpaceConversion: "none",
-      premultiplyAlpha: "none",
+      premultiplyAlpha: "premultiply",
     });
   } catch {
     if (!blob.size) throw new Error("empty file");

@@ -8,9 +8,13 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from conftest import write_picture
-from test_embedding import EXPORTS, check_rows
+from conftest import RED, write_picture
+from PIL import Image
+from test_embedding import CLOSE_BLENDED, EXPORTS, check_rows
+
+from batchgender import load_classifier
 
 WEB = EXPORTS / "web"
 SOURCES = ("index.html", "style.css", "page.js", "worker.js", "build.js", "serve.js", "check.js", "package.json")
@@ -45,24 +49,34 @@ def site(browser: str, embeddable: Path, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="module")
+def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with photos, one of them larger than what the page shrinks, and with what is none."""
+    folder = tmp_path_factory.mktemp("folders") / "album"
+    write_picture(folder / "deep" / 'a "b", c.png')
+    write_picture(folder / "one.jpg")
+    # Every second square of it is transparent, and holds green.
+    squares = np.kron(np.indices((600, 600)).sum(0) % 2, np.ones((8, 8), int))
+    Image.fromarray(np.array([RED + (255,), (0, 255, 0, 0)], np.uint8)[squares]).save(folder / "large.png")
+    (folder / ".hidden.jpg").write_text("no photo")
+    (folder / "=note.txt").write_text("no photo")
+    return folder
+
+
+@pytest.fixture(scope="module")
 def seen(
     site: Path,
     browser: str,
     fifty: Path,
     spoiled: Path,
+    album: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Any]:
-    """What one browser saw: the fifty and a text named x.jpg chosen; a folder chosen, and dropped."""
+    """What one browser saw: the fifty and a text named x.jpg chosen; the album chosen, and dropped."""
     photos = tmp_path_factory.mktemp("photos")
     for file in fifty.iterdir():
         (photos / file.name).symlink_to(os.path.realpath(file))
     (photos / "x.jpg").write_text("no photo")
-    folder = tmp_path_factory.mktemp("folders") / "album"
-    write_picture(folder / "deep" / 'a "b", c.png')
-    write_picture(folder / "one.jpg")
-    (folder / ".hidden.jpg").write_text("no photo")
-    (folder / "=note.txt").write_text("no photo")
-    done = run("node", "check.js", browser, photos, folder, spoiled, cwd=site)
+    done = run("node", "check.js", browser, photos, album, spoiled, cwd=site)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
 
@@ -89,13 +103,21 @@ def test_the_fifty_get_the_answers_of_classify_and_no_row_is_lost(seen: dict[str
 
 def test_a_folder_is_chosen_or_dropped(seen: dict[str, Any]) -> None:
     chosen = rows(seen["folder"]["csv"])
-    assert [row["path"] for row in chosen] == ['album/deep/a "b", c.png', "album/one.jpg"]
+    assert [row["path"] for row in chosen] == ['album/deep/a "b", c.png', "album/large.png", "album/one.jpg"]
     assert not any(row["error"] for row in chosen)
     # What is dropped itself is a photo whatever its name, and no photo is lost without a word.
     dropped = rows(seen["dropped"]["csv"])
     assert dropped[1:] == chosen and dropped[0]["error"]
     # A spreadsheet would take it for a formula.
     assert dropped[0]["path"] == "'=note.txt"
+
+
+def test_what_is_transparent_is_not_seen_where_a_photo_is_shrunk_either(
+    seen: dict[str, Any], album: Path, embeddable: Path
+) -> None:
+    [large] = [row for row in rows(seen["folder"]["csv"]) if row["path"] == "album/large.png"]
+    [expected] = load_classifier(embeddable / "batchgender.onnx").classify(album / "large.png")
+    assert float(large["p_female"]) == pytest.approx(expected.probabilities[0], abs=CLOSE_BLENDED)
 
 
 def test_of_many_the_first_are_shown_and_all_are_in_the_csv(seen: dict[str, Any]) -> None:
