@@ -7,6 +7,8 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import TypeVar
 
+from batchgender.errors import OutOfMemory
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -26,12 +28,17 @@ def ordered_prefetch(
 ) -> Generator[Result]:
     """Yield `work(task)` for each task, in order, computed on `pool` for up to `ahead` tasks before they are asked for.
 
-    Tasks are taken as they are needed. When the caller stops, those that have not begun are cancelled.
+    Tasks are taken as they are needed. When the caller stops, those that have not begun are cancelled. Raises UserError
+    where the system lets no thread begin.
     """
     pending: deque[Future[Result]] = deque()
     try:
         for task in tasks:
-            pending.append(pool.submit(work, task))
+            try:
+                pending.append(pool.submit(work, task))
+            except RuntimeError as error:
+                # A limit of memory or of threads.
+                raise OutOfMemory(f"no more threads here ({error}); try --workers 1, or raise the limit") from error
             if len(pending) > ahead:
                 yield pending.popleft().result()
         while pending:

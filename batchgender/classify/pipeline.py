@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from batchgender.classify.read_ahead import Batch, read_ahead
 from batchgender.errors import NoRoom, OutOfMemory, UnreadablePhoto, UserError
 from batchgender.io import Notify, silent
 from batchgender.model.execution_providers import choose_provider
@@ -22,8 +23,6 @@ from batchgender.model.session import AUTO, CPU, check_provider
 from batchgender.model.thresholds import in_force
 from batchgender.photos.decode import to_size
 from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
-from batchgender.photos.memory import MemoryLimit
-from batchgender.photos.reading import read_regular, regular_size
 from batchgender.photos.resize import resize
 from batchgender.photos.source import Photo, PhotoSource
 from batchgender.results.rows import Row, make_row
@@ -32,16 +31,9 @@ from batchgender.threads import available_cores, ordered_prefetch
 BATCH = 32
 # Threads a core that read ahead, for disks and network mounts that are slow to answer.
 _READERS = 4
-# A thread infers what it has read once it holds this much, so that memory does not grow with the photos' sizes.
-_BYTES_HELD = 8_000_000
-# Bytes of larger files that all threads together read ahead.
-_READING = MemoryLimit(2**28, unasked=0)
-
 # Below this many photos "auto" tries no provider but the CPU: to set another up takes longer than they do.
 FEW = 2000
 
-# Photos with their bytes or pixels, or why there are none.
-_Batch = list[tuple[Photo, bytes | NDArray[np.uint8] | UnreadablePhoto]]
 # What a caller of the library may give: a path or pattern, an array, or several of either.
 Photos = str | os.PathLike[str] | NDArray[np.uint8] | Iterable[Any]
 
@@ -137,7 +129,7 @@ class Classifier:
         """Read without a core, then decode and infer on one."""
         rows: list[Row] = []
         # Closed at once where it fails: it may hold memory that others wait for.
-        with closing(_read(photos)) as batches:
+        with closing(read_ahead(photos)) as batches:
             for batch in batches:
                 with cores:
                     rows += self._rows(batch, thresholds)
@@ -145,7 +137,7 @@ class Classifier:
                 del batch
         return rows
 
-    def _rows(self, batch: _Batch, thresholds: Mapping[str, float]) -> list[Row]:
+    def _rows(self, batch: Batch, thresholds: Mapping[str, float]) -> list[Row]:
         """Decode and infer; in smaller batches from now on where the memory is too small."""
         rows: list[Row] = []
         while len(rows) < len(batch):
@@ -156,7 +148,7 @@ class Classifier:
                 self._make_smaller(size)
         return rows
 
-    def _answers(self, batch: _Batch, thresholds: Mapping[str, float]) -> list[Row]:
+    def _answers(self, batch: Batch, thresholds: Mapping[str, float]) -> list[Row]:
         classes, size = self.info.classes, self.model.size
         images: dict[int, NDArray[np.uint8]] = {}
         errors: dict[int, str] = {}
@@ -187,38 +179,6 @@ class Classifier:
             if self.batch_size == size:
                 self.batch_size = size // 2
                 self._notify(f"the memory has no room for batches of {size} photos: {self.batch_size} from here on")
-
-
-def _read(photos: Sequence[Photo]) -> Generator[_Batch]:
-    """Yield the photos with their bytes, in several batches where they are large.
-
-    A file larger than a batch may hold is a batch of its own, and is read when the others that are as large leave room.
-    """
-    batch: _Batch = []
-    held = 0
-    for photo in photos:
-        if photo.pixels is not None:
-            batch.append((photo, photo.pixels))
-            continue
-        try:
-            size = regular_size(photo.file)
-            if size > _BYTES_HELD:
-                if batch:
-                    yield batch
-                    batch, held = [], 0
-                with _READING.taken(size):
-                    yield [(photo, read_regular(photo.file, size))]
-                continue
-            data = read_regular(photo.file, size)
-            held += len(data)
-            batch.append((photo, data))
-        except UnreadablePhoto as error:
-            batch.append((photo, error))
-        if held >= _BYTES_HELD:
-            yield batch
-            batch, held = [], 0
-    if batch:
-        yield batch
 
 
 def _label_of(photo: Photo, classes: Sequence[str]) -> str:

@@ -26,12 +26,13 @@ def on_white(picture: Image.Image) -> NDArray[np.uint8]:
     """The pixels of a picture in RGB or RGBA: uint8 [height, width, 3]."""
     if picture.mode == "RGBA":
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, _WHITE), picture).convert("RGB")
-    return np.asarray(picture)
+    # A copy: what Pillow gives can't be written to, and PyTorch warns of it.
+    return np.array(picture)
 
 
 def rgb_of_cmyk(samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Samples uint8 [height, width, 4], the amounts of ink, as RGB."""
-    return np.asarray(Image.fromarray(samples, "CMYK").convert("RGB"))
+    return np.array(Image.fromarray(samples, "CMYK").convert("RGB"))
 
 
 def rgb_of_lab(picture: Image.Image) -> Image.Image:

@@ -11,6 +11,11 @@ from batchgender.errors import UnreadablePhoto
 # Below this the system is not asked what it has left: it takes longer than the photo.
 _ALWAYS_THERE = 2**28
 _CGROUP = Path("/sys/fs/cgroup")
+# By version: the files of the limit and of what is used, and the line that counts the page cache.
+_CGROUP_FILES = {
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_cache "),
+    2: ("memory.max", "memory.current", "file "),
+}
 
 
 class MemoryLimit:
@@ -54,19 +59,31 @@ def memory_left() -> float:
             left += [1024 * int(line.split()[1]) for line in stream if line.startswith("MemAvailable:")]
     except OSError:
         pass  # Not Linux.
-    try:
-        limit, used = ((_CGROUP / f"memory.{name}").read_text(encoding="ascii") for name in ("max", "current"))
-        # What the page cache holds is given back when it is needed.
-        cached = [int(line.split()[1]) for line in _lines(_CGROUP / "memory.stat") if line.startswith("file ")]
-        left.append(int(limit) - int(used) + sum(cached))
-    except (OSError, ValueError):
-        pass  # No cgroup v2 here, or "max": no limit.
-    left += _left_of_address_space()
+    left += [*_left_of_cgroups(), *_left_of_address_space()]
     return min(left, default=float("inf"))
 
 
-def _lines(file: Path) -> list[str]:
-    return file.read_text(encoding="ascii").splitlines()
+def _left_of_cgroups() -> Iterator[int]:
+    """What the control groups of this process leave, of version 1 or 2, those that hold it in turn included."""
+    try:
+        groups = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError):
+        return  # Not Linux.
+    for _, controllers, path in groups:
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        root = _CGROUP / "memory" if controllers else _CGROUP
+        limit, used, cached = _CGROUP_FILES[1 if controllers else 2]
+        # In a container the path may be that of the host: then only the root is there.
+        folder = root / path.lstrip("/")
+        for group in (folder, *folder.parents[: len(folder.parts) - len(root.parts)]):
+            try:
+                numbers = [int((group / name).read_text(encoding="ascii")) for name in (limit, used)]
+                lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+            except (OSError, ValueError):
+                continue  # No limit here ("max"), or no such group.
+            # What the page cache holds is given back when it is needed.
+            yield numbers[0] - numbers[1] + sum(int(line.split()[1]) for line in lines if line.startswith(cached))
 
 
 def _left_of_address_space() -> list[int]:

@@ -190,7 +190,7 @@ def pixels_of(picture: Image.Image, kind: str, factors: tuple[int, int] = (1, 1)
     """
     if picture.mode == "F":
         # What range it has is seen in all of it.
-        picture = Image.fromarray(scaled_to_bytes(np.asarray(picture), 32))
+        picture = Image.fromarray(scaled_to_bytes(np.asarray(picture)[..., None], 32)[..., 0])
     if factors == (1, 1):
         return on_white(_displayed(picture, kind, factors))
     width, height = picture.size

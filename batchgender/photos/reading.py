@@ -47,6 +47,8 @@ def read_regular(file: str, size: int) -> bytes:
             return stream.read()
     except OSError as error:
         raise UnreadablePhoto(f"can't read the file: {os_reason(error)}") from error
+    except MemoryError as error:
+        raise UnreadablePhoto(f"too large for the memory of this machine: {size / 1e6:,.0f} MB") from error
 
 
 def is_photo(file: str) -> bool:

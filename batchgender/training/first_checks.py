@@ -22,7 +22,7 @@ def check_splits(source: LabelledSource) -> None:
     """Raise UserError where a split has no photo, or none that can be read."""
     for name, photos in (("train", source.train), ("val", source.val), ("test", source.test)):
         if not len(photos):
-            raise UserError(f"{source.name}: its {name} split has no photo; add some, or take its folder away")
+            raise UserError(f"{source.name}: its {name} split has no photo; add photos of each class")
         _check_readable(photos, name, source.name)
 
 

@@ -18,7 +18,8 @@ from batchgender.photos.source import Photo, PhotoSource
 
 Cli = Callable[..., Any]
 
-# Runs classify under a limit of its address space, in KiB (0: none), and prints the most that it took.
+# Runs classify under a limit of its address space, in KiB (0: none), and prints the most that it took of it, and of
+# memory.
 _LIMITED = """
 import resource, sys
 limit = int(sys.argv.pop(1)) * 1024
@@ -29,7 +30,7 @@ try:
     main()
 finally:
     with open("/proc/self/status") as stream:
-        print(next(line for line in stream if line.startswith("VmPeak")), file=sys.stderr)
+        print(*(line for line in stream if line.startswith(("VmPeak", "VmHWM"))), file=sys.stderr)
 """
 needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory from /proc")
 
@@ -119,11 +120,27 @@ def test_a_huge_photo_holds_up_no_other_batch_and_keeps_its_place(red_or_blue: P
 
 
 def test_photos_of_many_megabytes_are_inferred_as_they_come(red_or_blue: Path, tmp_path: Path) -> None:
-    from batchgender.classify.pipeline import _read
+    from batchgender.classify.read_ahead import read_ahead
 
     photos = []
     for index in range(6):
         file = write_picture(tmp_path / f"{index}.bmp", RED, (1000, 1000))
         photos.append(Photo(str(file), file.name))
-    sizes = [len(batch) for batch in _read(photos)]
+    sizes = [len(batch) for batch in read_ahead(photos)]
     assert sum(sizes) == 6 and max(sizes) == 3
+
+
+@needs_proc
+@pytest.mark.skipif(not hasattr(os, "SEEK_HOLE"), reason="this system knows no holes in files")
+def test_sparse_files_are_rows_and_take_no_memory(red_or_blue: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for index in range(16):
+        # Half of them begin with a whole picture.
+        file = folder / f"{index:02}.png"
+        write_picture(file, RED) if index % 2 else file.touch()
+        os.truncate(file, 700_000_000)
+    said, _ = limited(0, folder, "--model", red_or_blue, "--out", tmp_path / "r.csv", "--workers", 8)
+    rows = pd.read_csv(tmp_path / "r.csv")
+    resident = re.search(r"VmHWM:\s+(\d+) kB", said)
+    assert len(rows) == 16 and rows["error"].notna().all() and resident and int(resident[1]) < 400_000

@@ -1,5 +1,3 @@
-import io
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -9,16 +7,14 @@ import cv2
 import numpy as np
 import pytest
 from conftest import FACES
-from drawn_faces import draw_portrait
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from photo_files import PORTRAIT, difference, encoded
+from PIL import Image
 
 from batchgender.errors import UnreadablePhoto
 from batchgender.photos.decode import decode, to_size
-from batchgender.photos.reading import read_bytes
 from batchgender.photos.resize import Size, resize
 
-PORTRAIT = cv2.GaussianBlur(draw_portrait("female", np.random.default_rng(0)), (0, 0), 2)[:180]
 FORMATS = {
     "JPEG": 6.0,
     "PNG": 0.0,
@@ -27,33 +23,21 @@ FORMATS = {
     "TIFF": 0.0,
     "GIF": 8.0,
     "JPEG2000": 2.0,
+    "AVIF": 6.0,
+    "PPM": 0.0,
 }
-
-
-def encoded(format: str, image: Image.Image | None = None, **options: object) -> bytes:
-    stream = io.BytesIO()
-    (image or Image.fromarray(PORTRAIT)).save(stream, format, **options)
-    return stream.getvalue()
-
-
-def difference(image: NDArray[Any], expected: NDArray[Any]) -> float:
-    assert image.dtype == np.uint8 and image.shape == expected.shape
-    return float(np.abs(image.astype(int) - expected).mean())
 
 
 @pytest.mark.parametrize(("format", "tolerance"), FORMATS.items())
 def test_a_picture_of_each_format_comes_back_in_rgb(format: str, tolerance: float) -> None:
-    assert difference(decode(encoded(format)), PORTRAIT) <= tolerance
+    image = decode(encoded(format))
+    assert difference(image, PORTRAIT) <= tolerance
+    # PyTorch warns of arrays that can't be written to.
+    assert image.flags.writeable
 
 
-def test_avif_is_read_where_the_build_has_it() -> None:
-    if "AVIF:                        avif" not in cv2.getBuildInformation():
-        pytest.skip("this OpenCV has no AVIF")
-    assert difference(decode(encoded("AVIF")), PORTRAIT) <= 6
-
-
-@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "1"])
-def test_gray_palette_and_transparent_pngs_become_rgb(mode: str) -> None:
+@pytest.mark.parametrize("mode", ["L", "P", "1"])
+def test_gray_and_palette_become_rgb(mode: str) -> None:
     image = Image.fromarray(PORTRAIT).convert(mode)
     assert difference(decode(encoded("PNG", image)), np.asarray(image.convert("RGB"))) < 1
 
@@ -73,16 +57,6 @@ def test_of_several_frames_the_first_is_taken() -> None:
     second = Image.fromarray(255 - PORTRAIT)
     data = encoded("GIF", save_all=True, append_images=[second])
     assert difference(decode(data), PORTRAIT) <= FORMATS["GIF"]
-
-
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_exif_orientation_comes_out_upright(format: str, orientation: int) -> None:
-    exif = Image.Exif()
-    exif[0x112] = orientation
-    data = encoded(format, exif=exif)
-    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
-    assert difference(decode(data), np.asarray(upright)) < 2
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -136,20 +110,6 @@ def test_what_is_no_picture_is_said_to_be_none(data: bytes, message: str) -> Non
         decode(data)
 
 
-def test_a_file_that_can_not_be_opened_says_why(tmp_path: Path) -> None:
-    with pytest.raises(UnreadablePhoto, match="No such file"):
-        read_bytes(str(tmp_path / "gone.jpg"))
-    with pytest.raises(UnreadablePhoto, match="directory"):
-        read_bytes(str(tmp_path))
-
-
-def test_a_file_too_large_for_any_picture_is_not_read(tmp_path: Path) -> None:
-    with open(tmp_path / "huge.jpg", "wb") as stream:
-        stream.truncate(3 * 10**9)
-    with pytest.raises(UnreadablePhoto, match="larger than the limit of 800 MB"):
-        read_bytes(str(tmp_path / "huge.jpg"))
-
-
 def off_by(image: NDArray[Any], size: Size) -> NDArray[Any]:
     """How far our resize lies from PyTorch's."""
     import torch
@@ -176,7 +136,7 @@ def test_a_strip_is_resized_as_well_as_bytes_allow(shape: tuple[int, int]) -> No
     assert np.abs(off_by(cv2.resize(PORTRAIT, shape[::-1]), 224)).max() <= 1
 
 
-def large_jpeg(image: NDArray[Any], width: int, height: int, **options: object) -> bytes:
+def large_jpeg(image: NDArray[Any], width: int, height: int, **options: Any) -> bytes:
     return encoded("JPEG", Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS), **options)
 
 
@@ -227,15 +187,3 @@ def test_decoding_smaller_changes_no_answer(portraits: Path) -> None:
     # No more than its 8-bit rounding makes of a byte here and there.
     assert len(files) > 15 and np.abs(before - after).max() < 0.06 and np.median(np.abs(before - after)) < 0.005
     assert (before.argmax(1) == after.argmax(1)).all()
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
-def test_a_pipe_that_takes_a_photos_place_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    photo = tmp_path / "a.jpg"
-    photo.write_bytes(encoded("JPEG"))
-    seen = os.stat(photo)
-    photo.unlink()
-    os.mkfifo(photo)
-    # What was looked at a moment before was a file.
-    monkeypatch.setattr(os, "stat", lambda path: seen)
-    assert read_bytes(str(photo)) == b""

@@ -100,9 +100,7 @@ def logits_of(module: Module, device: torch.device | None = None) -> Predict:
 
 def _output_of(module: Module, at: int, device: torch.device | None) -> Predict:
     def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        # PyTorch warns of arrays that can't be written to, as decoded pictures are.
-        pixels = torch.from_numpy(np.require(images, requirements="W"))
         with torch.inference_mode():
-            return np.asarray(module(pixels.to(device))[at].cpu().numpy(), np.float32)
+            return np.asarray(module(torch.from_numpy(images).to(device))[at].cpu().numpy(), np.float32)
 
     return predict
