@@ -74,8 +74,8 @@ class LabelNames:
             raise UserError(f"--label-names: the model has no class {strange[0]}, only {', '.join(classes)}")
 
     def as_dict(self) -> dict[str, list[str]]:
-        """The names given, as plain data: the same for the same names, whatever their order."""
-        return {name: sorted(names) for name, names in sorted(self.given.items())}
+        """The names given, as plain data: the same for the same names, whatever their order and spelling."""
+        return {class_: sorted(set(map(name_key, names))) for class_, names in sorted(self.given.items())}
 
 
 def name_key(name: str) -> str:

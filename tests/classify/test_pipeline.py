@@ -7,6 +7,7 @@ import pytest
 from conftest import BLUE, RED, write_picture
 
 from batchgender import UserError, load_classifier
+from batchgender.photos.labels import LabelNames
 from batchgender.photos.source import Photo, PhotoSource
 
 
@@ -20,6 +21,13 @@ def test_every_photo_has_one_row_in_the_order_of_the_paths(red_or_blue: Path, ph
         wrong = row.path[-6:-4] in ("00", "01")
         assert row.label == ("Female" if row.path.startswith("female/") else "Male")
         assert (row.prediction != row.label) == wrong
+
+
+def test_a_caller_names_what_folders_call_the_classes(red_or_blue: Path, photos: Path) -> None:
+    (photos / "female").rename(photos / "mujer")
+    names = LabelNames({"female": ["mujer"]})
+    rows = list(load_classifier(red_or_blue).classify(photos, label_names=names))
+    assert [row.label for row in rows] == [{"mujer": "Female", "male": "Male"}[row.path.split("/")[0]] for row in rows]
 
 
 def test_unreadable_photos_are_rows_between_the_others(red_or_blue: Path, tmp_path: Path) -> None:

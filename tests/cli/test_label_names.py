@@ -133,6 +133,8 @@ def test_a_training_keeps_the_names_for_what_opens_its_data_again(cli: Cli, port
     line = ("train", "--data", data, "--out", out, "--device", "cpu")
     assert cli(*line, "--recipe", recipe, *NAMES).exit_code == 0
     assert cli(*line, "--resume", "--epochs", 2).exit_code == 0
+    again = ("--label-names", "male=HOMBRE", "--label-names", "Female= mujer")
+    assert cli(*line, "--resume", "--epochs", 3, *again).exit_code == 0
     assert "another --label-names" in one_line_error(cli(*line, "--resume", "--label-names", "female=hombre"))
     assert cli("calibrate", out / "best.pt").exit_code == 0
     assert cli("evaluate", out / "best.pt", "--data", data, *NAMES).exit_code == 0
