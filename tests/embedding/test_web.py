@@ -56,7 +56,7 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_picture(folder / "one.jpg")
     # Every second square of it is transparent, and holds green.
     squares = np.kron(np.indices((600, 600)).sum(0) % 2, np.ones((8, 8), int))
-    Image.fromarray(np.array([RED + (255,), (0, 255, 0, 0)], np.uint8)[squares]).save(folder / "large.png")
+    Image.fromarray(np.array([(*RED, 255), (0, 255, 0, 0)], np.uint8)[squares]).save(folder / "large.png")
     (folder / ".hidden.jpg").write_text("no photo")
     (folder / "=note.txt").write_text("no photo")
     return folder
