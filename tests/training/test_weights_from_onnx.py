@@ -151,7 +151,7 @@ def test_without_a_readable_photo_the_training_says_so(cli: Cli, tmp_path: Path)
             (tmp_path / "faces" / split / name / "1.jpg").write_text("no photo")
     line = ("train", "--data", tmp_path / "faces", "--recipe", "taught", "--weights", "packaged")
     result = cli(*line, "--out", tmp_path / "run")
-    assert result.exit_code == 1 and result.stderr.endswith("none of the training photos could be read\n")
+    assert "none of the 2 photos of its train split can be read" in one_line_error(result)
 
 
 def test_what_is_no_file_of_ours_is_one_line(red_or_blue: Path, tmp_path: Path) -> None:
