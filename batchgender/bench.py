@@ -29,9 +29,9 @@ from batchgender.io import Notify, text_table
 from batchgender.model.session import installed
 from batchgender.photos.decode import to_size
 from batchgender.photos.generated import generated_pictures
-from batchgender.photos.reading import read_bytes
+from batchgender.photos.photo import Photo
 from batchgender.photos.resize import Size
-from batchgender.photos.source import Photo, PhotoSource
+from batchgender.photos.source import PhotoSource
 from batchgender.results.sinks import CsvStream
 from batchgender.version import __version__
 
@@ -136,7 +136,7 @@ def _found(inputs: Sequence[str]) -> Iterator[tuple[list[Photo], str]]:
 
 def _readable(photo: Photo) -> bool:
     try:
-        to_size(read_bytes(photo.file), 32)
+        to_size(photo.read(), 32)
     except UnreadablePhoto:
         return False
     return True
@@ -144,14 +144,12 @@ def _readable(photo: Photo) -> bool:
 
 def _decode_all(photos: Sequence[Photo], size: Size) -> None:
     for photo in photos:
-        to_size(read_bytes(photo.file), size)
+        to_size(photo.read(), size)
 
 
 def _measure(classifier: Classifier, photos: Sequence[Photo], decoded: float, notify: Notify) -> Iterator[Measured]:
     info, model = classifier.info, classifier.model
-    images = np.stack(
-        [to_size(read_bytes(p.file), model.size) for p in itertools.islice(itertools.cycle(photos), BATCH)]
-    )
+    images = np.stack([to_size(p.read(), model.size) for p in itertools.islice(itertools.cycle(photos), BATCH)])
     name, provider = Path(model.file).name, model.session.provider
     for size in _BATCHES:
         notify(f"{name} on {provider}, batches of {size}")

@@ -4,14 +4,14 @@ import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from itertools import chain, islice, repeat
+from itertools import chain, repeat
 from threading import Lock, Semaphore
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from batchgender.classify.read_ahead import Batch, read_ahead
+from batchgender.classify.read_ahead import BYTES_HELD, Batch, read_ahead
 from batchgender.errors import NoRoom, OutOfMemory, UnreadablePhoto, UserError
 from batchgender.io import Notify, silent
 from batchgender.model.execution_providers import choose_provider
@@ -23,8 +23,8 @@ from batchgender.model.session import AUTO, CPU, check_provider
 from batchgender.model.thresholds import in_force
 from batchgender.photos.decode import to_size
 from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
-from batchgender.photos.resize import resize
-from batchgender.photos.source import Photo, PhotoSource
+from batchgender.photos.photo import InMemory, Photo
+from batchgender.photos.source import PhotoSource
 from batchgender.results.rows import Row, make_row
 from batchgender.threads import available_cores, ordered_prefetch
 
@@ -114,7 +114,7 @@ class Classifier:
         def groups() -> Iterator[list[Photo]]:
             # Small groups first, so that the first rows are soon there.
             for size in chain((1, 2, 4, 8, 16), repeat(self.batch_size)):
-                if not (group := list(islice(pending, min(size, self.batch_size)))):
+                if not (group := _some(pending, min(size, self.batch_size))):
                     return
                 yield group
 
@@ -156,7 +156,7 @@ class Classifier:
             try:
                 if isinstance(data, UnreadablePhoto):
                     raise data
-                images[index] = to_size(data, size) if isinstance(data, bytes) else resize(data, size)
+                images[index] = to_size(data, size)
             except UnreadablePhoto as error:
                 # Beside fewer photos there may be room.
                 if isinstance(error, NoRoom) and len(batch) > 1:
@@ -181,7 +181,19 @@ class Classifier:
                 self._notify(f"the memory has no room for batches of {size} photos: {self.batch_size} from here on")
 
 
+def _some(photos: Iterator[Photo], count: int) -> list[Photo]:
+    """Take the next `count` photos, or fewer where they hold much memory."""
+    group: list[Photo] = []
+    held = 0
+    while len(group) < count and held < BYTES_HELD and (photo := next(photos, None)):
+        group.append(photo)
+        held += photo.content.held
+    return group
+
+
 def _label_of(photo: Photo, classes: Sequence[str]) -> str:
+    if photo.label is not None:
+        return photo.label
     return photo.names.label_of(photo.path, classes, photo.root) if photo.names else ""
 
 
@@ -201,7 +213,7 @@ def _photo_of_array(index: int, pixels: NDArray[Any]) -> Photo:
         raise UserError(
             f"photo {index}: an array of {pixels.dtype} {list(pixels.shape)}; give uint8 [height, width, 3], RGB"
         )
-    return Photo("", str(index), names=None, pixels=pixels)
+    return Photo(str(index), InMemory(pixels), names=None)
 
 
 def load_classifier(

@@ -7,13 +7,12 @@ from numpy.typing import NDArray
 
 from batchgender.errors import UnreadablePhoto
 from batchgender.photos.memory import MemoryLimit
-from batchgender.photos.reading import read_regular, regular_size
-from batchgender.photos.source import Photo
+from batchgender.photos.photo import Photo
 
 # Photos with their bytes or pixels, or why there are none.
 Batch = list[tuple[Photo, bytes | NDArray[np.uint8] | UnreadablePhoto]]
 # A thread infers what it has read once it holds this much, so that memory does not grow with the photos' sizes.
-_BYTES_HELD = 8_000_000
+BYTES_HELD = 8_000_000
 # Bytes of larger files that all threads together read ahead.
 _READING = MemoryLimit(2**28, unasked=0)
 
@@ -26,24 +25,21 @@ def read_ahead(photos: Sequence[Photo]) -> Generator[Batch]:
     batch: Batch = []
     held = 0
     for photo in photos:
-        if photo.pixels is not None:
-            batch.append((photo, photo.pixels))
-            continue
         try:
-            size = regular_size(photo.file)
-            if size > _BYTES_HELD:
+            size = photo.content.size()
+            if size > BYTES_HELD:
                 if batch:
                     yield batch
                     batch, held = [], 0
                 with _READING.taken(size):
-                    yield [(photo, read_regular(photo.file, size))]
+                    yield [(photo, photo.content.read(size))]
                 continue
-            data = read_regular(photo.file, size)
+            data = photo.content.read(size)
             held += len(data)
             batch.append((photo, data))
         except UnreadablePhoto as error:
             batch.append((photo, error))
-        if held >= _BYTES_HELD:
+        if held >= BYTES_HELD:
             yield batch
             batch, held = [], 0
     if batch:

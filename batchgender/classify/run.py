@@ -14,7 +14,8 @@ from batchgender.classify.pipeline import FEW, Classifier
 from batchgender.errors import UserError
 from batchgender.io import Notify
 from batchgender.lock import locked
-from batchgender.photos.source import PhotoSource, printable, skipped_text
+from batchgender.photos.photo import printable
+from batchgender.photos.source import PhotoSource, skipped_text
 from batchgender.progress import Progress
 from batchgender.report.counts import RowCounts
 from batchgender.report.figures import Figures

@@ -37,8 +37,8 @@ _NO_IMAGE = "no image of a format that can be read"
 _CONVERT = "{} is not supported; convert it to JPEG"
 
 
-def to_size(data: bytes, size: Size) -> NDArray[np.uint8]:
-    """Decode an image file's bytes to uint8 RGB of `size`, [height, width, 3], upright; raises UnreadablePhoto."""
+def to_size(data: bytes | NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
+    """Decode a file's bytes, or take pixels, to uint8 RGB of `size`, [height, width, 3]; raises UnreadablePhoto."""
     # Twice the size is left for the filter that follows: answers then stay the same (`tests/photos/test_decode.py`).
     image = decode(data, 2 * (size if isinstance(size, int) else max(size)))
     try:
@@ -47,8 +47,10 @@ def to_size(data: bytes, size: Size) -> NDArray[np.uint8]:
         raise NoRoom(_NO_ROOM) from error
 
 
-def decode(data: bytes, smallest: int = 0) -> NDArray[np.uint8]:
+def decode(data: bytes | NDArray[np.uint8], smallest: int = 0) -> NDArray[np.uint8]:
     """Decode an image file's bytes to uint8 [height, width, 3] RGB, upright; raises UnreadablePhoto.
+
+    What is pixels already is given back.
 
     Where `smallest` is given, a large picture may come smaller, never with a side below it.
 
@@ -57,6 +59,8 @@ def decode(data: bytes, smallest: int = 0) -> NDArray[np.uint8]:
     Pictures that claim more pixels than the limit, or more than their bytes can hold, are refused before they are
     decoded; damage is an error as far as the format tells it.
     """
+    if not isinstance(data, bytes):
+        return data
     if not data:
         raise UnreadablePhoto("empty file")
     kind = picture_format(data[:HEAD])

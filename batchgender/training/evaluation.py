@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from batchgender.io import Notify
 from batchgender.model.agreement import Predict
 from batchgender.model.metadata import ModelInfo
+from batchgender.photos.photo import printable
 from batchgender.photos.resize import Size
-from batchgender.photos.source import printable
 from batchgender.report.counts import RowCounts
 from batchgender.report.figures import Figures
 from batchgender.report.groups_csv import GroupsTable, join_by_path

@@ -166,7 +166,7 @@ def main() -> None:
         folder = Path(given.folder or f"{scratch}/faces/test")
         if not given.folder:
             write_portraits(Path(scratch) / "faces", {"test": 500})
-        files = sorted(Path(photo.file) for photo in PhotoSource([str(folder)], print))
+        files = sorted(folder / photo.path for photo in PhotoSource([str(folder)], print))
         spread = files[:: max(1, len(files) // SMALL)]
         model = Path(scratch) / "random.onnx"
         writer = multiprocessing.get_context("spawn").Process(target=write_random_model, args=(model,))

@@ -14,7 +14,8 @@ import pytest
 from conftest import BLUE, RED, write_picture
 
 from batchgender import load_classifier
-from batchgender.photos.source import Photo, PhotoSource
+from batchgender.photos.photo import LocalFile, Photo
+from batchgender.photos.source import PhotoSource
 
 Cli = Callable[..., Any]
 
@@ -125,7 +126,7 @@ def test_photos_of_many_megabytes_are_inferred_as_they_come(red_or_blue: Path, t
     photos = []
     for index in range(6):
         file = write_picture(tmp_path / f"{index}.bmp", RED, (1000, 1000))
-        photos.append(Photo(str(file), file.name))
+        photos.append(Photo(file.name, LocalFile(str(file))))
     sizes = [len(batch) for batch in read_ahead(photos)]
     assert sum(sizes) == 6 and max(sizes) == 3
 

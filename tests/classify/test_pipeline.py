@@ -8,7 +8,8 @@ from conftest import BLUE, RED, write_picture
 
 from batchgender import UserError, load_classifier
 from batchgender.photos.labels import LabelNames
-from batchgender.photos.source import Photo, PhotoSource
+from batchgender.photos.photo import Photo
+from batchgender.photos.source import PhotoSource
 
 
 def test_every_photo_has_one_row_in_the_order_of_the_paths(red_or_blue: Path, photos: Path) -> None:

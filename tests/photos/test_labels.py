@@ -8,7 +8,7 @@ import pytest
 
 from batchgender.errors import UserError
 from batchgender.photos.labels import DEFAULT_NAMES, LabelNames, names_option, parse_label_names
-from batchgender.photos.source import printable
+from batchgender.photos.photo import printable
 
 CLASSES = ["Female", "Male"]
 

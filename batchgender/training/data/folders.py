@@ -9,8 +9,10 @@ import numpy as np
 from batchgender.errors import UserError
 from batchgender.io import Notify
 from batchgender.photos.labels import LabelNames
-from batchgender.photos.reading import is_photo, read_bytes
-from batchgender.photos.source import PhotoSource, is_system_folder
+from batchgender.photos.photo import Photo
+from batchgender.photos.places.folder import is_system_folder
+from batchgender.photos.reading import is_photo
+from batchgender.photos.source import PhotoSource
 from batchgender.training.data.labelled_photos import LabelledPhotos
 from batchgender.training.data.splits import split_named
 
@@ -67,11 +69,12 @@ def _subfolders(folder: Path) -> list[Path]:
 def _files(
     root: Path, folders: Sequence[Path], classes: list[str], names: LabelNames, notify: Notify
 ) -> LabelledPhotos:
-    files: list[str] = []
+    photos: list[Photo] = []
     labels: list[int] = []
+    titles: list[str] = []
     for folder in folders:
-        found = [photo.file for photo in PhotoSource([str(folder)], notify)]
-        files += found
+        found = list(PhotoSource([str(folder)], notify))
+        photos += found
         labels += [classes.index(names.canonical_name(folder.name))] * len(found)
-    titles = [os.path.relpath(file, root) for file in files]
-    return LabelledPhotos(classes, np.array(labels, np.int64), titles, lambda i: read_bytes(files[i]))
+        titles += [os.path.join(os.path.relpath(folder, root), photo.path) for photo in found]
+    return LabelledPhotos(classes, np.array(labels, np.int64), titles, lambda i: photos[i].read())

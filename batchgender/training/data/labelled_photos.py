@@ -12,12 +12,12 @@ from batchgender.errors import UserError
 
 @dataclass(frozen=True)
 class LabelledPhotos:
-    """Photos of one split: class indices int64 [n], names for messages and hashing, and their bytes by index."""
+    """Photos of one split: class indices int64 [n], names for messages and hashing, bytes or pixels by index."""
 
     classes: list[str]
     labels: NDArray[np.int64]
     names: list[str]
-    read: Callable[[int], bytes]
+    read: Callable[[int], bytes | NDArray[np.uint8]]
 
     def __len__(self) -> int:
         return len(self.labels)

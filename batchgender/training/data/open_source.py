@@ -8,7 +8,7 @@ from batchgender.errors import UserError
 from batchgender.extras import require_extra
 from batchgender.io import Notify, is_number
 from batchgender.photos.labels import ALIASES, DEFAULT_NAMES, LabelNames, names_option
-from batchgender.photos.source import is_system_folder
+from batchgender.photos.places.folder import is_system_folder
 from batchgender.training.data.folders import from_folder
 from batchgender.training.data.labelled_photos import LabelledPhotos
 from batchgender.training.data.splits import LabelledSource

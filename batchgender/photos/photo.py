@@ -1,0 +1,87 @@
+"""A photo found: what its row shows of it, and where its bytes are."""
+
+import os
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
+from batchgender.photos.reading import read_regular, regular_size
+
+
+class Content(Protocol):
+    """The bytes of a photo, wherever they are. Several threads read at once, each another photo."""
+
+    @property
+    def held(self) -> int:
+        """How many bytes of memory it holds before it is read."""
+
+    def size(self) -> int:
+        """How many bytes reading takes; raises UnreadablePhoto, where they are too many, too."""
+
+    def read(self, size: int) -> bytes | NDArray[np.uint8]:
+        """The bytes, of which `size` has said how many there are, or pixels; raises UnreadablePhoto."""
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A file of this machine."""
+
+    file: str
+    held = 0
+
+    def size(self) -> int:
+        """Its size in bytes; raises UnreadablePhoto where it is no file, or too large."""
+        return regular_size(self.file)
+
+    def read(self, size: int) -> bytes:
+        """Its bytes; raises UnreadablePhoto."""
+        return read_regular(self.file, size)
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """A photo that is in memory already: a file's bytes, or its pixels uint8 [height, width, 3], RGB."""
+
+    data: bytes | NDArray[np.uint8] = field(compare=False)
+
+    @property
+    def held(self) -> int:
+        """How many bytes it takes."""
+        return len(self.data) if isinstance(self.data, bytes) else self.data.nbytes
+
+    def size(self) -> int:
+        """Nothing more to read."""
+        return 0
+
+    def read(self, size: int) -> bytes | NDArray[np.uint8]:
+        """What it was made of."""
+        return self.data
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo found: the path that its row shows (with `/`), its content, and what it may be labelled by.
+
+    `label` is the class that a list states, "" where it states none; None where its folders decide: then `root` is the
+    name of the folder it was found under, and `names` what folders may call the classes, None where they carry no
+    label. `time` is where a frame stands in its video, in seconds.
+    """
+
+    path: str
+    content: Content
+    root: str = ""
+    names: LabelNames | None = DEFAULT_NAMES
+    label: str | None = None
+    time: float | None = None
+
+    def read(self) -> bytes | NDArray[np.uint8]:
+        """Its file's bytes, or its pixels; raises UnreadablePhoto."""
+        return self.content.read(self.content.size())
+
+
+def printable(path: str) -> str:
+    r"""Show a path as valid UTF-8: bytes that are not become `\xNN`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace") if os.name == "posix" else path

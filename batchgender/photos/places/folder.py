@@ -1,0 +1,103 @@
+"""Folders and files of this machine: walked, filtered and ordered."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from batchgender.errors import os_reason
+from batchgender.photos.photo import LocalFile, Photo, printable
+from batchgender.photos.places.place import Findings
+from batchgender.photos.reading import is_photo
+
+# What systems and network storage leave beside photos, in small letters: thumbnails, waste baskets, snapshots.
+_SYSTEM_FOLDERS = frozenset(
+    {
+        *("__macosx", "network trash folder", "temporary items"),  # macOS
+        *("$recycle.bin", "recycler", "system volume information"),  # Windows; FOUND.000 is below
+        *("lost+found", "lost.dir"),  # Linux, Android
+        *("@eadir", "@tmp", "@sharebin", "#recycle", "#snapshot"),  # Synology
+        *("@recycle", "@recently-snapshot", "@transcode", "@__thumb"),  # QNAP
+        *("~snapshot", "trashbox"),  # NetApp, Buffalo
+    }
+)
+_CHECKED_DISK = re.compile(r"found\.\d{3}")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """All photos under a folder, but for hidden ones and those in folders that systems make.
+
+    It is walked as it is iterated, so that the first photos are soon there and memory does not grow with their number.
+    `prefix` begins the paths of its photos.
+    """
+
+    folder: str
+    prefix: str
+    sequential = False
+
+    def photos(self, findings: Findings) -> Iterator[Photo]:
+        """Yield its photos in the order of their paths."""
+        root = os.path.basename(os.path.abspath(self.folder))
+        return self._walk(self.folder, self.prefix, root, (), findings)
+
+    def _walk(
+        self, folder: str, prefix: str, root: str, above: tuple[tuple[int, int], ...], findings: Findings
+    ) -> Iterator[Photo]:
+        try:
+            status = os.stat(folder)
+            here = (status.st_dev, status.st_ino)
+            if here in above:
+                findings.notify_once(f"{printable(folder)}: a link back to a folder above it, not followed")
+                return
+            with os.scandir(folder) as found:
+                # A folder sorts as its name and "/", so that this order is the order of the whole paths.
+                entries = sorted((entry.name + "/" if _is_folder(entry) else entry.name) for entry in found)
+        except OSError as error:
+            findings.not_listed(
+                f"{printable(folder)}: can't list this folder ({os_reason(error)}), its photos are missing"
+            )
+            return
+        for name in entries:
+            if name.startswith("."):
+                continue
+            if name.endswith("/"):
+                if not is_system_folder(name[:-1]):
+                    yield from self._walk(
+                        os.path.join(folder, name[:-1]), prefix + name, root, (*above, here), findings
+                    )
+            elif is_photo(file := os.path.join(folder, name)):
+                yield Photo(printable(prefix + name), LocalFile(file), root, findings.names)
+            else:
+                findings.skip(name)
+
+
+@dataclass(frozen=True)
+class SingleFile:
+    """One file; `path` is what its row shows."""
+
+    file: str
+    path: str
+    sequential = False
+
+    def photos(self, findings: Findings) -> Iterator[Photo]:
+        """Yield it."""
+        parent = os.path.basename(os.path.dirname(os.path.abspath(self.file)))
+        yield Photo(printable(self.path), LocalFile(self.file), parent, findings.names)
+
+
+def is_system_folder(name: str) -> bool:
+    """Whether a folder of this name is hidden or one that a system made: it holds no photos of anybody's choice."""
+    return name.startswith(".") or made_by_a_system(name)
+
+
+def made_by_a_system(name: str) -> bool:
+    """Whether a folder of this name is one that a system made."""
+    return (lower := name.lower()) in _SYSTEM_FOLDERS or _CHECKED_DISK.fullmatch(lower) is not None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # A link to itself: no folder, and as a photo a row with its error.

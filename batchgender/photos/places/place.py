@@ -1,0 +1,65 @@
+"""What a kind of place offers, and what is noted while one is looked through."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from batchgender.io import Notify, silent
+from batchgender.photos.labels import LabelNames
+from batchgender.photos.photo import Photo
+
+# The ending that a file is counted by; what follows a full stop within a sentence is none.
+_ENDING = re.compile(r"\.[\w~-]{1,16}")
+
+
+@dataclass
+class Findings:
+    """What is found beside photos: files left out, by ending, and places that can't be listed.
+
+    `names` are what folders may call the classes, None where they carry no label; `notify` gets each line once.
+    """
+
+    notify: Notify
+    names: LabelNames | None
+    skipped: Counter[str] = field(default_factory=Counter)
+    unlistable: int = 0
+    _notified: set[str] = field(default_factory=set)
+
+    def begin(self) -> None:
+        """Count anew: the places are looked through again."""
+        self.skipped.clear()
+        self.unlistable = 0
+
+    def beside(self) -> "Findings":
+        """Findings of a walk beside this one, of which nothing is said."""
+        return Findings(silent, self.names)
+
+    def skip(self, name: str) -> None:
+        """Count a file that is no photo."""
+        ending = os.path.splitext(name)[1].lower()
+        self.skipped[ending if _ENDING.fullmatch(ending) else "no ending"] += 1
+
+    def not_listed(self, line: str) -> None:
+        """Count a folder whose photos are missing, and say so."""
+        self.unlistable += 1
+        self.notify_once(line)
+
+    def notify_once(self, line: str) -> None:
+        """Pass a line on, the first time: a large tree is walked more than once."""
+        if line not in self._notified:
+            self._notified.add(line)
+            self.notify(line)
+
+
+class Place(Protocol):
+    """A folder, a file, an archive: anything that holds photos. Looked through several times."""
+
+    @property
+    def sequential(self) -> bool:
+        """Whether its photos come with their bytes, for it can only be read from its beginning on."""
+
+    def photos(self, findings: Findings) -> Iterator[Photo]:
+        """Yield its photos in the order of their paths (a sequential one in its own); raises UserError."""
