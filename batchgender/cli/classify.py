@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchgender.cli.options import (
+    face_options,
     foreign_options,
     inference_options,
     label_names_option,
@@ -18,6 +19,7 @@ from batchgender.io import Notify, one_line
 from batchgender.photos.labels import LabelNames, names_option
 
 if TYPE_CHECKING:
+    from batchgender.classify.face_choice import FaceOptions
     from batchgender.model.foreign_options import ForeignOptions
 
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 )
 @click.option("--no-labels", is_flag=True, help="Take no folder's name for a label.")
 @label_names_option
+@face_options
 @report_options
 @inference_options
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
@@ -57,6 +60,7 @@ def classify(
     reports: tuple[str, ...],
     no_labels: bool,
     label_names: LabelNames,
+    faces: "FaceOptions",
     threshold: float | None,
     groups: str | None,
     provider: str,
@@ -73,7 +77,8 @@ def classify(
 ) -> None:
     """Classify photos into a CSV, one row a photo.
 
-    PHOTOS are folders, files and quoted patterns, any number of them. Each photo should show one face, cropped.
+    PHOTOS are folders, files and quoted patterns, any number of them. Where their faces are not cropped, each photo is
+    cut to its largest face; --faces all classifies every face.
 
     Where the folders carry labels (female/, male/), a report of how many answers are right is printed and written, too.
 
@@ -103,6 +108,7 @@ def classify(
     source = PhotoSource(photos, notify, None if no_labels else label_names)
 
     from batchgender.classify.run import RunOptions, check_reports, classify_photos
+    from batchgender.report.figures import SMALL_FACE, SMALL_SHARE
     from batchgender.report.groups_csv import read_groups
     from batchgender.report.text import LIMIT, NOTE, report_text, summary_text, swapped_labels_notice
     from batchgender.results.csv_style import CsvStyle
@@ -111,7 +117,7 @@ def classify(
 
     style = CsvStyle(csv_bom, csv_safe)
     sink: Sink = CsvStream(sys.stdout, style) if streaming else ResultsFile(out, resume, overwrite, style)
-    options = RunOptions(threshold, read_groups(groups) if groups else None, reports, verbose)
+    options = RunOptions(threshold, faces, read_groups(groups) if groups else None, reports, verbose)
     check_reports(sink, options)
 
     from batchgender.classify.pipeline import BATCH, load_classifier
@@ -150,5 +156,12 @@ def classify(
         notify(f"left out, not photos: {skipped_text(finished.skipped)}")
     if figures.unreadable:
         notify(f"{figures.unreadable:,} of {figures.photos:,} photos could not be read: see the column error")
+    if figures.no_face:
+        notify(f"{figures.no_face:,} of {figures.photos:,} photos show no face: see the column error")
+    if figures.small_faces > SMALL_SHARE * figures.faces:
+        notify(
+            f"{figures.small_faces:,} of {figures.faces:,} faces are below {SMALL_FACE} pixels: answers to such faces"
+            " are less often right (docs/find-faces.md has the figures; --min-face leaves them out)"
+        )
     if strict and (figures.unreadable or finished.unlistable):
         ctx.exit(3)

@@ -36,6 +36,8 @@ _JPEG_XL_BYTES = 9
 _SAMPLE_BYTES = 12
 # Pictures above it are averaged down as they are converted: their pixels would take long, and much memory.
 _LARGE_PIXELS = 4_000_000
+# Of EXIF's orientations this and those above it exchange the sides.
+_TURNED = 5
 _NO_ROOM = "too large for the memory of this machine"
 _NO_IMAGE = "no image of a format that can be read"
 
@@ -88,6 +90,17 @@ def decode(data: bytes | NDArray[np.uint8], smallest: int = 0) -> NDArray[np.uin
     except (MemoryError, cv2.error) as error:
         raise NoRoom(_NO_ROOM) from error
     raise UnreadablePhoto(_NO_IMAGE)
+
+
+def decode_copy(data: bytes | NDArray[np.uint8], smallest: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Decode as `decode` does, in its aspect ratio, and give the height and width of the whole picture, too."""
+    if isinstance(data, bytes) and picture_format(data[:HEAD]) == "JPEG":
+        image = decode(data, smallest)
+        header = read_header(data)
+        turned = header.orientation >= _TURNED
+        return image, (header.width, header.height) if turned else (header.height, header.width)
+    image = decode(data)
+    return image, (image.shape[0], image.shape[1])
 
 
 def _decode_jpeg(data: bytes, smallest: int) -> NDArray[np.uint8]:
