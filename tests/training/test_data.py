@@ -83,8 +83,8 @@ def test_heic_and_jpeg_xl_are_trained_on(tmp_path: Path) -> None:
     batches = Batches(load(tmp_path, "all"), 64, 6, print)
     ((images, labels, _),) = batches()
     assert sorted(labels) == [0, 0, 0, 1, 1, 1] and not batches.unreadable
-    for label in (0, 1):
-        heic, jxl, png = images[labels == label].astype(int)
+    for index in (0, 1):
+        heic, jxl, png = images[labels == index].astype(int)
         assert max(np.abs(heic - png).mean(), np.abs(jxl - png).mean()) < 2
 
 
