@@ -34,6 +34,8 @@ from batchgender.threads import available_cores, ordered_prefetch
 BATCH = 32
 # Threads a core that read ahead, for disks and network mounts that are slow to answer.
 _READERS = 4
+# Bytes of photos that come with them, as those of a compressed tar do, in all groups that are under way.
+_MOST_HELD = 2**28
 # Below this many photos "auto" tries no provider but the CPU: to set another up takes longer than they do.
 FEW = 2000
 
@@ -129,7 +131,14 @@ class Classifier:
 
         with ThreadPoolExecutor(threads) as pool:
             # Twice as many as there are threads: none idles while a slow photo holds up the order.
-            work = ordered_prefetch(pool, lambda group: self._group(group, thresholds, cores), groups(), 2 * threads)
+            work = ordered_prefetch(
+                pool,
+                lambda group: self._group(group, thresholds, cores),
+                groups(),
+                2 * threads,
+                held=lambda group: sum(photo.content.held for photo in group),
+                most=_MOST_HELD,
+            )
             with closing(work):
                 for rows in work:
                     yield from rows
@@ -231,9 +240,11 @@ def _some(photos: Iterator[Photo], count: int) -> list[Photo]:
 
 
 def _label_of(photo: Photo, classes: Sequence[str]) -> str:
+    if not photo.names:
+        return ""
     if photo.label is not None:
-        return photo.label
-    return photo.names.label_of(photo.path, classes, photo.root) if photo.names else ""
+        return photo.names.class_named(photo.label, classes)
+    return photo.names.label_of(photo.path, classes, photo.root)
 
 
 def _flat(photos: Iterable[Photos]) -> list[Any]:

@@ -65,9 +65,10 @@ class InMemory:
 class Photo:
     """A photo found: the path that its row shows (with `/`), its content, and what it may be labelled by.
 
-    `label` is the class that a list states, "" where it states none; None where its folders decide: then `root` is the
-    name of the folder it was found under, and `names` what folders may call the classes, None where they carry no
-    label. `time` is where a frame stands in its video, in seconds.
+    `label` is what a list, an archive or a dataset calls it, as it is written there, "" where that states nothing; None
+    where its folders decide: then `root` is the name of the folder it was found under. `names` are what labels and
+    folders may call the classes, None where no photo has a label. `time` is where a frame stands in its video, in
+    seconds.
     """
 
     path: str

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from batchgender.io import Notify, silent
 from batchgender.photos.labels import LabelNames
@@ -39,8 +39,7 @@ class Findings:
 
     def skip(self, name: str) -> None:
         """Count a file that is no photo."""
-        ending = os.path.splitext(name)[1].lower()
-        self.skipped[ending if _ENDING.fullmatch(ending) else "no ending"] += 1
+        self.skipped[counted_ending(name)] += 1
 
     def not_listed(self, line: str) -> None:
         """Count a folder whose photos are missing, and say so."""
@@ -54,6 +53,12 @@ class Findings:
             self.notify(line)
 
 
+def counted_ending(name: str) -> str:
+    """What a file is counted by that is no photo: its ending in small letters, or that it has none."""
+    ending = os.path.splitext(name)[1].lower()
+    return ending if _ENDING.fullmatch(ending) else "no ending"
+
+
 class Place(Protocol):
     """A folder, a file, an archive: anything that holds photos. Looked through several times."""
 
@@ -63,3 +68,11 @@ class Place(Protocol):
 
     def photos(self, findings: Findings) -> Iterator[Photo]:
         """Yield its photos in the order of their paths (a sequential one in its own); raises UserError."""
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """A place that knows how many photos it has before it reads them."""
+
+    def count(self, findings: Findings) -> int:
+        """How many photos it will yield; what it leaves out is noted as `photos` does."""
