@@ -106,12 +106,15 @@ def _classify_alone(
         "threshold": thresholds,
         "provider": classifier.model.session.provider,
         **face_settings(classifier.faces),
+        **({"fps": source.fps} if source.fps else {}),
         **({} if source.names else {"labels": "none"}),
         **({"label_names": source.names.as_dict()} if source.names and source.names.given else {}),
     }
     try:
         faces = classifier.faces
-        sink.begin(RowLayout(tuple(info.classes), bool(faces), bool(faces and faces.every)), settings)
+        sink.begin(
+            RowLayout(tuple(info.classes), bool(faces), bool(faces and faces.every), source.fps is not None), settings
+        )
         photos = iter(source)
         for row in sink.done(photos):
             counts.add(row)

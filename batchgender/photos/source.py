@@ -15,6 +15,8 @@ from batchgender.photos.photo import Photo, printable
 from batchgender.photos.places.container import is_container, open_container
 from batchgender.photos.places.folder import Folder, SingleFile, is_system_folder, made_by_a_system
 from batchgender.photos.places.place import Counted, Findings, Place
+from batchgender.photos.places.video import ENDINGS as VIDEOS
+from batchgender.photos.places.video import is_video
 from batchgender.photos.reading import is_photo
 
 # So many endings of files left out are named: a folder of other things has many.
@@ -23,7 +25,7 @@ _ENDINGS_NAMED = 10
 _NO_PHOTOS = {
     "an archive": (".gz .bz2 .xz .zst .7z .rar", "unpack it and give the folder, or pack it as .zip"),
     "a list": (".txt .csv .tsv .json .jsonl", "give the photos themselves, their folder or a quoted pattern"),
-    "a video": (".mp4 .mov .avi .mkv .webm .m4v .mpg .mpeg .wmv", "save its frames as photos and give their folder"),
+    "a video": (" ".join(VIDEOS), "give --fps 1, too: one frame a second is classified"),
 }
 
 
@@ -35,15 +37,19 @@ class PhotoSource:
     folder that can't be listed and each loop of links; `skipped` counts, by ending, the files that are no photos
     (`reading.is_photo`). Hidden files (a leading dot) are left out, and folders that systems make
     (`folder.is_system_folder`). `names` are what folders may call the classes; with None no folder's name counts as a
-    label. Raises UserError where an input does not exist, is no photo, or can't be opened as what its ending says.
+    label. `fps` is how many frames a second are taken of videos; with None these are left out. Raises UserError where an input does not exist, is no photo, or can't be opened as what its ending says.
     """
 
     def __init__(
-        self, inputs: Sequence[str], notify: Notify = silent, names: LabelNames | None = DEFAULT_NAMES
+        self,
+        inputs: Sequence[str],
+        notify: Notify = silent,
+        names: LabelNames | None = DEFAULT_NAMES,
+        fps: float | None = None,
     ) -> None:
-        self.inputs, self.names = list(inputs), names
-        self._findings = Findings(notify, names)
-        self._places = _places(inputs)
+        self.inputs, self.names, self.fps = list(inputs), names, fps
+        self._findings = Findings(notify, names, fps)
+        self._places = _places(inputs, videos=fps is not None)
         self._first: list[Photo] = []
         # The walk that found these, to go on from; None where it came to its end.
         self._rest: Iterator[Photo] | None = None
@@ -69,7 +75,7 @@ class PhotoSource:
 
     def count_up_to(self, limit: int) -> int:
         """How many photos there are, `limit` where there are more; the photos found are kept for the next iteration."""
-        if any(place.sequential for place in self._places):
+        if self.fps or any(place.sequential for place in self._places):
             # What would be kept holds its bytes.
             return self._count(self._findings, limit)
         if not self._first:
@@ -113,9 +119,9 @@ def skipped_text(skipped: Counter[str]) -> str:
     return ", ".join(kinds)
 
 
-def _places(inputs: Sequence[str]) -> list[Place]:
+def _places(inputs: Sequence[str], videos: bool) -> list[Place]:
     """The places that inputs name, in the order of their paths; of one alone the paths are relative to it."""
-    files = _input_files(inputs)
+    files = _input_files(inputs, videos)
     return [_place(file, len(files) == 1) for file in files]
 
 
@@ -128,15 +134,20 @@ def _place(file: str, alone: bool) -> Place:
     return SingleFile(file, os.path.basename(file) if alone else file)
 
 
-def _input_files(inputs: Sequence[str]) -> list[str]:
+def _input_files(inputs: Sequence[str], videos: bool) -> list[str]:
     """Expand patterns, refuse what does not exist or is no photo, and drop what lies inside another input."""
+
+    def is_wanted(file: str) -> bool:
+        return is_container(file) or (videos and is_video(file)) or is_photo(file)
+
     files: list[str] = []
     for given in inputs:
         if os.path.lexists(given):
-            _refuse_no_photo(given)
+            if not (videos and is_video(given)):
+                _refuse_no_photo(given)
             files.append(given)
         elif glob.has_magic(given):
-            photos = [m for m in _matches(given) if not os.path.isdir(m) and (is_container(m) or is_photo(m))]
+            photos = [m for m in _matches(given) if not os.path.isdir(m) and is_wanted(m)]
             if not photos:
                 raise UserError(f"{printable(given)}: no photo matches this pattern")
             files.extend(photos)

@@ -19,11 +19,13 @@ _ENDING = re.compile(r"\.[\w~-]{1,16}")
 class Findings:
     """What is found beside photos: files left out, by ending, and places that can't be listed.
 
-    `names` are what folders may call the classes, None where they carry no label; `notify` gets each line once.
+    `names` are what folders may call the classes, None where they carry no label; `fps` is how many frames a second are
+    taken of videos, None where these are left out; `notify` gets each line once.
     """
 
     notify: Notify
     names: LabelNames | None
+    fps: float | None = None
     skipped: Counter[str] = field(default_factory=Counter)
     unlistable: int = 0
     _notified: set[str] = field(default_factory=set)
@@ -35,7 +37,7 @@ class Findings:
 
     def beside(self) -> "Findings":
         """Findings of a walk beside this one, of which nothing is said."""
-        return Findings(silent, self.names)
+        return Findings(silent, self.names, self.fps)
 
     def skip(self, name: str) -> None:
         """Count a file that is no photo."""
