@@ -12,7 +12,7 @@ from batchgender.errors import UnreadablePhoto, UserError
 from batchgender.faces.detector import open_detector
 from batchgender.faces.detector_file import find_detector
 from batchgender.faces.face_finder import MIN_FACE, FaceFinder, Look
-from batchgender.faces.framing import Framing, largest_share
+from batchgender.faces.framing import FoundFaces, Framing
 from batchgender.io import Notify
 from batchgender.photos.photo import Photo
 from batchgender.photos.source import PhotoSource
@@ -125,8 +125,8 @@ class _Looks:
             look = Look(photo.read())
         except UnreadablePhoto:
             return None
-        found = self._finder.find_largest(look)
-        return self._framing.is_framed(largest_share(found, look.width)) if len(found) else None
+        found = FoundFaces(self._finder.find_largest(look), look.width, look.height)
+        return self._framing.is_framed(found.share) if len(found.boxes) else None
 
     def add(self, found: Iterator[bool | None]) -> None:
         """Count what `look` has found."""

@@ -112,9 +112,8 @@ def _classify_alone(
     }
     try:
         faces = classifier.faces
-        sink.begin(
-            RowLayout(tuple(info.classes), bool(faces), bool(faces and faces.every), source.fps is not None), settings
-        )
+        several = bool(faces and faces.every)
+        sink.begin(RowLayout(tuple(info.classes), bool(faces), several, times=source.fps is not None), settings)
         photos = iter(source)
         for row in sink.done(photos):
             counts.add(row)

@@ -37,7 +37,8 @@ class PhotoSource:
     folder that can't be listed and each loop of links; `skipped` counts, by ending, the files that are no photos
     (`reading.is_photo`). Hidden files (a leading dot) are left out, and folders that systems make
     (`folder.is_system_folder`). `names` are what folders may call the classes; with None no folder's name counts as a
-    label. `fps` is how many frames a second are taken of videos; with None these are left out. Raises UserError where an input does not exist, is no photo, or can't be opened as what its ending says.
+    label. `fps` is how many frames a second are taken of videos; with None these are left out. Raises UserError where
+    an input does not exist, is no photo, or can't be opened as what its ending says.
     """
 
     def __init__(
