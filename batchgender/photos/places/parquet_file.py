@@ -126,7 +126,7 @@ def open_parquet(file: str, prefix: str) -> ParquetFile:
         import pyarrow as pa
 
         single = [c for c in columns if c != image and not pa.types.is_nested(schema.field(c.name).type)]
-        texts = [c.name for c in single if pa.types.is_string(schema.field(c.name).type)]
+        texts = [c.name for c in single if schema.field(c.name).type in (pa.string(), pa.large_string())]
         inside = [path for path in _leaves(arrow) if path == f"{image.name}.path"]
         paths = (*inside, *(name for name in texts if name.lower() in _PATH_COLUMNS))
         others = tuple(c for c in single if c.name not in paths)

@@ -114,11 +114,12 @@ class _Found:
             self._others.add(path)
         else:
             self._members[path] = Member(header.start, header.size, "a sparse file" if header.sparse else "")
-            if named_as_photo(path) is None and picture_format(stream.read(min(header.size, HEAD))):
+            if may_label(path, header.size):
+                if found := label_in(path, stream.read(header.size)):
+                    self._column, self._labels[sample_of(path)] = found
+                    self._label_files.add(path)
+            elif named_as_photo(path) is None and picture_format(stream.read(min(header.size, HEAD))):
                 self._pictures.add(path)
-            elif may_label(path, header.size) and (found := label_in(path, stream.read(header.size))):
-                self._column, self._labels[sample_of(path)] = found
-                self._label_files.add(path)
 
     def _forget(self, path: str) -> None:
         """Forget an earlier member of this path."""
@@ -136,10 +137,16 @@ class _Found:
             if is_left_alone(path):
                 continue
             file = followed(self._links, path, self._members) if path in self._links else path
-            named = path not in self._others and named_as_photo(path)
-            if named or file in self._pictures:
+            if self._is_photo(path, file):
                 gone = f"a link to {printable(self._links[path])}, which is not in the archive" if file is None else ""
                 photos.append((path, self._members[file] if file else Member(0, 0, gone)))
             elif path not in self._label_files:
                 skipped[counted_ending(path)] += 1
         return TarIndex(sorted(photos), self._labels, self._column, skipped, len(self._twice), end)
+
+    def _is_photo(self, path: str, file: str | None) -> bool:
+        """Whether a member is a photo; `file` is where its bytes are, that of a link elsewhere."""
+        known = path not in self._others and named_as_photo(path)
+        if known is None and file:
+            return file in self._pictures or bool(named_as_photo(file))
+        return bool(known)
