@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from batchgender.classify.face_choice import OFF, FaceOptions, choose_faces
 from batchgender.classify.read_ahead import BYTES_HELD, Batch, read_ahead
 from batchgender.errors import NoRoom, OutOfMemory, UnreadablePhoto, UserError
 from batchgender.faces.face import Face
@@ -91,6 +92,7 @@ class Classifier:
         notify: Notify = silent,
         labelled: bool = True,
         label_names: LabelNames = DEFAULT_NAMES,
+        faces: str | FaceOptions = OFF,
     ) -> Iterator[Row]:
         """Yield one row for each photo under these folders, files and patterns, in the order of their paths.
 
@@ -100,15 +102,20 @@ class Classifier:
         Photos that can't be read are rows with an error. The prediction is `Unsure` where the confidence is
         below `threshold` (0 to 1); with none given, the thresholds stored in the model decide. `notify` gets one
         line for each folder that can't be listed; with `labelled` False the folders carry no label, else `label_names`
-        are what they may be called. Raises UserError where an input does not exist or is no photo.
+        are what they may be called. `faces` are those to find and classify in the place of whole photos: "largest",
+        "all" (a row each), "auto" (for paths), or FaceOptions. Raises UserError where an input does not exist or is no
+        photo, and where the face detector can't be had.
         """
         given = _flat(photos)
+        wanted = FaceOptions(faces) if isinstance(faces, str) else faces
         if arrays := [each for each in given if isinstance(each, np.ndarray)]:
             if len(arrays) < len(given):
                 raise UserError("paths and arrays in one call; give either")
-            return self.rows(map(_photo_of_array, range(len(arrays)), arrays), threshold)
+            found = self.on_faces(choose_faces(self.info, None, wanted, self.workers, notify))
+            return found.rows(map(_photo_of_array, range(len(arrays)), arrays), threshold)
         source = PhotoSource([os.fspath(each) for each in given], notify, label_names if labelled else None)
-        return self.for_photos(source).rows(source, threshold)
+        found = self.on_faces(choose_faces(self.info, source, wanted, self.workers, notify))
+        return found.for_photos(source).rows(source, threshold)
 
     def thresholds(self, threshold: float | None = None) -> dict[str, float]:
         """The thresholds by class that `threshold` puts in force: those stored in the model where it is None."""

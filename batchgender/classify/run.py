@@ -93,7 +93,8 @@ def _classify_alone(
     started = time.monotonic()
     # Again: another run may have written them until it gave its locks back.
     reports = check_reports(sink, options)
-    classifier = choose_faces(classifier.for_photos(source), source, options.faces, notify)
+    classifier = classifier.for_photos(source)
+    classifier = classifier.on_faces(choose_faces(classifier.info, source, options.faces, classifier.workers, notify))
     info, thresholds = classifier.info, classifier.thresholds(options.threshold)
     cores = "1 core" if classifier.workers == 1 else f"{classifier.workers} cores"
     notify(f"computed by {classifier.model.session.provider}, {cores}")
