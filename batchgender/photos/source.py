@@ -12,7 +12,7 @@ from batchgender.io import Notify, silent
 from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
 from batchgender.photos.photo import Photo, printable
 from batchgender.photos.places.folder import Folder, SingleFile, is_system_folder, made_by_a_system
-from batchgender.photos.places.place import Findings, Place
+from batchgender.photos.places.place import Findings, OpenedPlace, Place
 from batchgender.photos.reading import is_photo
 
 # So many endings of files left out are named: a folder of other things has many.
@@ -20,7 +20,8 @@ _ENDINGS_NAMED = 10
 # Files that people give in the place of photos, and what to do instead.
 _NO_PHOTOS = {
     "an archive": (".zip .tar .gz .tgz .bz2 .xz .7z .rar", "unpack it and give the folder"),
-    "a list": (".txt .csv .tsv .json .jsonl .parquet", "give the photos themselves, their folder or a quoted pattern"),
+    "a list": (".txt .csv .tsv", "give it as --from-list"),
+    "a table": (".json .jsonl .parquet", "give the photos, a list of them, or a dataset alone"),
     "a video": (".mp4 .mov .avi .mkv .webm .m4v .mpg .mpeg .wmv", "save its frames as photos and give their folder"),
 }
 
@@ -33,18 +34,30 @@ class PhotoSource:
     folder that can't be listed and each loop of links; `skipped` counts, by ending, the files that are no photos
     (`reading.is_photo`). Hidden files (a leading dot) are left out, and folders that systems make
     (`folder.is_system_folder`). `names` are what folders may call the classes; with None no folder's name counts as a
-    label. Raises UserError where an input does not exist or is no photo.
+    label. `opened` are places beside the inputs, whose photos come last and in their own order: lists, for example.
+    Raises UserError where an input does not exist or is no photo.
     """
 
     def __init__(
-        self, inputs: Sequence[str], notify: Notify = silent, names: LabelNames | None = DEFAULT_NAMES
+        self,
+        inputs: Sequence[str],
+        notify: Notify = silent,
+        names: LabelNames | None = DEFAULT_NAMES,
+        opened: Sequence[OpenedPlace] = (),
     ) -> None:
-        self.inputs, self.names = list(inputs), names
+        self.inputs, self.names = [*inputs, *(place.title for place in opened)], names
+        # What a resumed run compares.
+        self.origins = [*map(os.path.abspath, inputs), *(place.origin for place in opened)]
         self._findings = Findings(notify, names)
-        self._places = _places(inputs)
+        self._places = [*_places(inputs), *opened]
         self._first: list[Photo] = []
         # The walk that found these, to go on from; None where it came to its end.
         self._rest: Iterator[Photo] | None = None
+
+    @property
+    def sequential(self) -> bool:
+        """Whether some of its photos come with their bytes, for they can only be read in their order."""
+        return any(place.sequential for place in self._places)
 
     @property
     def skipped(self) -> Counter[str]:
@@ -67,7 +80,7 @@ class PhotoSource:
 
     def count_up_to(self, limit: int) -> int:
         """How many photos there are, `limit` where there are more; the photos found are kept for the next iteration."""
-        if any(place.sequential for place in self._places):
+        if self.sequential:
             # What would be kept holds its bytes.
             return sum(1 for _ in islice(self._walk(self._findings), limit))
         if not self._first:

@@ -63,3 +63,15 @@ class Place(Protocol):
 
     def photos(self, findings: Findings) -> Iterator[Photo]:
         """Yield its photos in the order of their paths (a sequential one in its own); raises UserError."""
+
+
+class OpenedPlace(Place, Protocol):
+    """A place that was opened before the source: a list, or photos that a program gives."""
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+
+    @property
+    def origin(self) -> str:
+        """What a resumed run compares: the same for the same photos."""
