@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
+from batchgender.classify.face_choice import FaceOptions, choose_faces
 from batchgender.classify.pipeline import Classifier
 from batchgender.classify.run import check_any, checked_labels
 from batchgender.io import Notify, text_table
@@ -44,13 +45,13 @@ class DryRun:
     computed_by: str
 
 
-def dry_run(classifier: Classifier, source: PhotoSource, notify: Notify) -> DryRun:
-    """Look through all photos, and classify some that are spread over them; writes nothing.
+def dry_run(classifier: Classifier, source: PhotoSource, faces: FaceOptions, notify: Notify) -> DryRun:
+    """Look through all photos, and classify some that are spread over them, as a run would; writes nothing.
 
-    Raises UserError where there is no photo.
+    Raises UserError where there is no photo, or no detector for the faces that are asked for.
     """
     check_any(source)
-    classifier = classifier.for_photos(source)
+    classifier = choose_faces(classifier.for_photos(source), source, faces, notify)
     classes = classifier.info.classes
     kinds, places, labels, unknown = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     inputs = frozenset(printable(each).rstrip("/") for each in source.inputs)
@@ -107,7 +108,7 @@ def dry_run_text(found: DryRun) -> str:
             *lines,
             "",
             f"about {_duration(found.seconds)} here, by {found.tried:,} of them, classified on {found.computed_by}",
-            "nothing was written",
+            "no results were written",
         ]
     )
 
@@ -122,7 +123,7 @@ def _try(classifier: Classifier, sample: Sequence[Photo]) -> tuple[int, int, flo
             # A photo may have several rows.
             done += row.path != last
             last = row.path
-            unreadable += bool(row.error)
+            unreadable += row.unreadable
             now = time.monotonic()
             if done == _FILLING and len(sample) >= 4 * _FILLING:
                 started, counted_from = now, done

@@ -19,7 +19,7 @@ from batchgender.photos.source import PhotoSource
 Photos = str | os.PathLike[str] | NDArray[np.uint8] | Iterable[Any]
 
 # What can be iterated, and is one thing.
-_WHOLE = (str, bytes, bytearray, os.PathLike, np.ndarray)
+_ONE_THING = (str, bytes, bytearray, os.PathLike, np.ndarray)
 
 
 def photos_given(given: tuple[Photos, ...], notify: Notify, names: LabelNames | None) -> PhotoSource | Iterator[Photo]:
@@ -29,7 +29,7 @@ def photos_given(given: tuple[Photos, ...], notify: Notify, names: LabelNames | 
     """
     if given and is_named(given[0]):
         return (photo_of(each, names) for each in given)  # type: ignore[arg-type]
-    if len(given) == 1 and isinstance(given[0], Iterable) and not isinstance(given[0], _WHOLE):
+    if len(given) == 1 and isinstance(given[0], Iterable) and not isinstance(given[0], _ONE_THING):
         # What is an iterator gives its first once.
         rest = iter(given[0])
         first = list(islice(rest, 1))

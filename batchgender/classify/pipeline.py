@@ -4,6 +4,7 @@ import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from itertools import chain, repeat
 from threading import Lock, Semaphore
 
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from batchgender.classify.given import Photos, photos_given
 from batchgender.classify.read_ahead import BYTES_HELD, Batch, read_ahead
 from batchgender.errors import NoRoom, OutOfMemory, UnreadablePhoto
+from batchgender.faces.face import Face
+from batchgender.faces.face_finder import FaceFinder
 from batchgender.io import Notify, silent
 from batchgender.model.execution_providers import choose_provider
 from batchgender.model.foreign_options import ForeignOptions
@@ -25,7 +28,7 @@ from batchgender.photos.decode import to_size
 from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
 from batchgender.photos.photo import Photo
 from batchgender.photos.source import PhotoSource
-from batchgender.results.rows import Row, make_row
+from batchgender.results.rows import NO_FACE, Row, decided
 from batchgender.threads import available_cores, ordered_prefetch
 
 BATCH = 32
@@ -40,7 +43,7 @@ class Classifier:
 
     `workers` is the number of cores that decode and infer, `batch_size` of photos that are inferred together, and
     `provider` the execution provider that `for_photos` chooses; `notify` gets a line where the batch size must fall,
-    for the memory is too small.
+    for the memory is too small. `faces` finds and cuts the faces that are classified in the place of whole photos.
     """
 
     def __init__(
@@ -50,14 +53,20 @@ class Classifier:
         batch_size: int = BATCH,
         notify: Notify = silent,
         provider: str = CPU,
+        faces: FaceFinder | None = None,
     ) -> None:
         self.model, self.workers, self.batch_size, self.provider = model, workers, batch_size, provider
+        self.faces = faces
         self._notify, self._lock = notify, Lock()
 
     def on(self, provider: str) -> "Classifier":
         """The same classifier on another execution provider; raises UserError as `choose_provider` does."""
         model = choose_provider(self.model, provider, self.workers, self._notify)
-        return Classifier(model, self.workers, self.batch_size, self._notify)
+        return Classifier(model, self.workers, self.batch_size, self._notify, faces=self.faces)
+
+    def on_faces(self, faces: FaceFinder | None) -> "Classifier":
+        """The same classifier for these faces, or, with None, for whole photos."""
+        return Classifier(self.model, self.workers, self.batch_size, self._notify, self.provider, faces)
 
     def for_photos(self, source: PhotoSource) -> "Classifier":
         """The classifier on its execution provider; under "auto" that is the CPU where the photos are few."""
@@ -137,36 +146,66 @@ class Classifier:
     def _rows(self, batch: Batch, thresholds: Mapping[str, float]) -> list[Row]:
         """Decode and infer; in smaller batches from now on where the memory is too small."""
         rows: list[Row] = []
-        while len(rows) < len(batch):
+        done = 0
+        while done < len(batch):
             size = self.batch_size
             try:
-                rows += self._answers(batch[len(rows) : len(rows) + size], thresholds)
+                rows += self._answers(batch[done : done + size], thresholds)
+                done += size
             except (OutOfMemory, MemoryError):
                 self._make_smaller(size)
         return rows
 
     def _answers(self, batch: Batch, thresholds: Mapping[str, float]) -> list[Row]:
-        classes, size = self.info.classes, self.model.size
-        images: dict[int, NDArray[np.uint8]] = {}
-        errors: dict[int, str] = {}
-        for index, (_, data) in enumerate(batch):
+        rows: list[Row] = []
+        # Pictures that wait for the model, and the places of their rows. A photo may have hundreds of faces.
+        images: list[NDArray[np.uint8]] = []
+        places: list[int] = []
+        for photo, data in batch:
+            label = photo.label_among(self.info.classes)
             try:
                 if isinstance(data, UnreadablePhoto):
                     raise data
-                images[index] = to_size(data, size)
+                views = self._views(data)
             except UnreadablePhoto as error:
                 # Beside fewer photos there may be room.
                 if isinstance(error, NoRoom) and len(batch) > 1:
                     raise OutOfMemory(str(error)) from error
-                errors[index] = str(error)
-        answers = iter(self.model.predict(np.stack(list(images.values())))) if images else iter(())
-        labels = [photo.label_among(classes) for photo, _ in batch]
-        return [
-            Row(photo.path, label=label, error=errors[index])
-            if index in errors
-            else make_row(photo.path, next(answers), classes, label, thresholds)
-            for index, ((photo, _), label) in enumerate(zip(batch, labels, strict=True))
-        ]
+                rows.append(Row(photo.path, label=label, error=str(error), time=photo.time))
+                continue
+            if not views:
+                rows.append(Row(photo.path, label=label, error=NO_FACE, time=photo.time))
+            for face, image in views:
+                places.append(len(rows))
+                rows.append(Row(photo.path, label=label, face=face, time=photo.time))
+                images.append(image)
+                if len(images) == self.batch_size:
+                    self._predict(rows, images, places, thresholds)
+        self._predict(rows, images, places, thresholds)
+        return rows
+
+    def _views(self, data: bytes | NDArray[np.uint8]) -> list[tuple[Face | None, NDArray[np.uint8]]]:
+        """What is classified of a photo: each of its faces, or the whole of it."""
+        if self.faces:
+            return [*self.faces.cut(data, self.model.size)]
+        return [(None, to_size(data, self.model.size))]
+
+    def _predict(
+        self,
+        rows: list[Row],
+        images: list[NDArray[np.uint8]],
+        places: list[int],
+        thresholds: Mapping[str, float],
+    ) -> None:
+        """Put the answers for `images` into the rows at `places`, and empty both."""
+        if not images:
+            return
+        for at, probabilities in zip(places, self.model.predict(np.stack(images)), strict=True):
+            row = rows[at]
+            prediction, rounded = decided(probabilities, self.info.classes, thresholds, row.path)
+            rows[at] = replace(row, prediction=prediction, probabilities=rounded)
+        images.clear()
+        places.clear()
 
     def _make_smaller(self, size: int) -> None:
         with self._lock:

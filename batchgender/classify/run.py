@@ -10,6 +10,7 @@ from itertools import islice
 from threading import Thread
 from typing import Any
 
+from batchgender.classify.face_choice import WHOLE, FaceOptions, choose_faces, face_settings
 from batchgender.classify.pipeline import FEW, Classifier
 from batchgender.errors import UserError
 from batchgender.io import Notify
@@ -23,7 +24,7 @@ from batchgender.report.files import check_report, write_report
 from batchgender.report.groups_csv import GroupsTable, join_by_path
 from batchgender.results.formats import FORMATS
 from batchgender.results.results_file import SIDECAR, ResultsFile
-from batchgender.results.rows import Row
+from batchgender.results.rows import Row, RowLayout
 from batchgender.results.sinks import Sink
 
 # Labels that are no class may be anything, and many.
@@ -35,12 +36,13 @@ _OTHERS = "others"
 class RunOptions:
     """What a run does beside classifying.
 
-    `threshold` is as for `Classifier.classify`; `groups` are reported on, too; `reports` are files to write, by default
-    `NAME.report.json` beside a results file where photos carry labels. `name_unreadable` has each photo that can't be
-    read named as it comes.
+    `threshold` is as for `Classifier.classify`; `faces` says which faces are looked for; `groups` are reported on, too;
+    `reports` are files to write, by default `NAME.report.json` beside a results file where photos carry labels.
+    `name_unreadable` has each photo that can't be read named as it comes.
     """
 
     threshold: float | None = None
+    faces: FaceOptions = WHOLE
     groups: GroupsTable | None = None
     reports: tuple[str, ...] = ()
     name_unreadable: bool = False
@@ -97,7 +99,7 @@ def _classify_alone(
     started = time.monotonic()
     # Again: another run may have written them until it gave its locks back.
     reports = check_reports(sink, options)
-    classifier = classifier.for_photos(source)
+    classifier = choose_faces(classifier.for_photos(source), source, options.faces, notify)
     info, thresholds = classifier.info, classifier.thresholds(options.threshold)
     cores = "1 core" if classifier.workers == 1 else f"{classifier.workers} cores"
     notify(f"computed by {classifier.model.session.provider}, {cores}")
@@ -109,13 +111,15 @@ def _classify_alone(
         "photos_from": source.origins,
         "threshold": thresholds,
         "provider": classifier.model.session.provider,
+        **face_settings(classifier.faces),
         **({} if source.names else {"labels": "none"}),
         **({"label_names": source.names.as_dict()} if source.names and source.names.given else {}),
     }
     try:
-        sink.begin(info.classes, settings)
+        faces = classifier.faces
+        sink.begin(RowLayout(tuple(info.classes), bool(faces), bool(faces and faces.every)), settings)
         photos = checked_labels(source, info.classes, unknown_labels)
-        for row in sink.done(photo.path for photo in photos):
+        for row in sink.done(photos):
             counts.add(row)
             folders.add(row.path)
         resumed = counts.photos
@@ -200,9 +204,11 @@ def _counted(
             # Beside the work: to list a large tree on a slow disk takes minutes.
             Thread(target=lambda: progress.set_total(source.total()), daemon=True).start()
         for row in rows:
+            before = counts.photos
             counts.add(row)
             folders.add(row.path)
             if row.error and options.name_unreadable:
                 notify(f"{row.path}: {row.error}")
-            progress.update(1, f"{counts.unreadable:,} unreadable" if counts.unreadable else "")
+            # The rows of one photo come together.
+            progress.update(counts.photos - before, f"{counts.unreadable:,} unreadable" if counts.unreadable else "")
             yield row

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchgender.cli.options import (
+    face_options,
     foreign_options,
     inference_options,
     label_names_option,
@@ -18,6 +19,7 @@ from batchgender.io import Notify, one_line
 from batchgender.photos.labels import LabelNames, names_option
 
 if TYPE_CHECKING:
+    from batchgender.classify.face_choice import FaceOptions
     from batchgender.model.foreign_options import ForeignOptions
 
 
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help=".csv, .jsonl or .parquet; - streams CSV to stdout.  [required but for --dry-run]",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be read and how long it takes here; write nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what would be read and how long it takes here; write no results.")
 @click.option(
     "--model",
     metavar="FILE",
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 )
 @click.option("--no-labels", is_flag=True, help="Take no folder's name for a label, and no list's either.")
 @label_names_option
+@face_options
 @report_options
 @inference_options
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
@@ -73,6 +76,7 @@ def classify(
     reports: tuple[str, ...],
     no_labels: bool,
     label_names: LabelNames,
+    faces: "FaceOptions",
     threshold: float | None,
     groups: str | None,
     provider: str,
@@ -90,7 +94,8 @@ def classify(
     """Classify photos into a CSV, one row a photo.
 
     PHOTOS are folders, files and quoted patterns, any number of them, or one dataset: hf://datasets/USER/NAME, a
-    saved one, a parquet file. Each photo should show one face, cropped.
+    saved one, a parquet file. Where their faces are not cropped, each photo is cut to its largest face; --faces all
+    classifies every face.
 
     Where folders, or the list, carry labels (female, male), a report of how many answers are right is printed and
     written, too.
@@ -129,6 +134,7 @@ def classify(
     source = open_photos(photos, from_list, null, None if no_labels else label_names, notify)
 
     from batchgender.classify.run import RunOptions, check_reports, classify_photos
+    from batchgender.report.figures import SMALL_FACE, SMALL_SHARE
     from batchgender.report.groups_csv import read_groups
     from batchgender.report.text import LIMIT, NOTE, report_text, summary_text, swapped_labels_notice
     from batchgender.results.csv_style import CsvStyle
@@ -139,7 +145,7 @@ def classify(
     sink: Sink = (
         CsvStream(sys.stdout, style) if streaming or out is None else ResultsFile(out, resume, overwrite, style)
     )
-    options = RunOptions(threshold, read_groups(groups) if groups else None, reports, verbose)
+    options = RunOptions(threshold, faces, read_groups(groups) if groups else None, reports, verbose)
     check_reports(sink, options)
 
     from batchgender.classify.pipeline import BATCH, load_classifier
@@ -154,7 +160,7 @@ def classify(
     if dry_run:
         from batchgender.classify import dry_run as dry
 
-        click.echo(dry.dry_run_text(dry.dry_run(classifier, source, notify)))
+        click.echo(dry.dry_run_text(dry.dry_run(classifier, source, faces, notify)))
         return
     finished = classify_photos(classifier, source, sink, options, notify)
     figures = finished.figures
@@ -188,5 +194,12 @@ def classify(
         notify(f"left out, not photos: {skipped_text(finished.skipped)}")
     if figures.unreadable:
         notify(f"{figures.unreadable:,} of {figures.photos:,} photos could not be read: see the column error")
+    if figures.no_face:
+        notify(f"{figures.no_face:,} of {figures.photos:,} photos show no face: see the column error")
+    if figures.small_faces > SMALL_SHARE * figures.faces:
+        notify(
+            f"{figures.small_faces:,} of {figures.faces:,} faces are below {SMALL_FACE} pixels: answers to such faces"
+            " are less often right (docs/find-faces.md has the figures; --min-face leaves them out)"
+        )
     if strict and (figures.unreadable or finished.unlistable):
         ctx.exit(3)

@@ -16,10 +16,14 @@ def check_claim(width: int, height: int, size: int, pixels_a_byte: float | None 
 
     `pixels_a_byte` is what a byte of its format can hold at most, None where that has no bound.
     """
-    pixels = width * height
-    if pixels > PIXEL_LIMIT:
-        raise UnreadablePhoto(
-            f"claims {width} x {height} pixels, more than the limit of {PIXEL_LIMIT // 1_000_000} megapixels"
-        )
+    check_pixels(width * height, f"{width} x {height} pixels", size, pixels_a_byte)
+
+
+def check_pixels(
+    pixels: int, named: str, size: int, pixels_a_byte: float | None = None, limit: int = PIXEL_LIMIT
+) -> None:
+    """As `check_claim`, of pixels that are no rectangle, or have another limit."""
+    if pixels > limit:
+        raise UnreadablePhoto(f"claims {named}, more than the limit of {limit // 1_000_000} megapixels")
     if pixels > _CHEAP_PIXELS and pixels > size * min(pixels_a_byte or _PIXELS_A_BYTE, _PIXELS_A_BYTE):
-        raise UnreadablePhoto(f"claims {width} x {height} pixels, more than its {size:,} bytes can hold")
+        raise UnreadablePhoto(f"claims {named}, more than its {size:,} bytes can hold")

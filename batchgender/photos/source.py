@@ -89,6 +89,10 @@ class PhotoSource:
             self._rest = walk if len(self._first) == limit else None
         return min(len(self._first), limit)
 
+    def first(self, count: int) -> list[Photo]:
+        """The first photos, up to `count`; the next iteration gives them, too."""
+        return list(islice(self._first or self._walk(self._findings.beside()), count))
+
     def total(self) -> int:
         """How many photos there are, by a walk of its own: it may run beside an iteration."""
         return sum(1 for _ in self._walk(self._findings.beside()))

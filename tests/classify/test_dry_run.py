@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from conftest import BLUE, RED, one_line_error, write_picture
+from PIL import Image
+from tiny_detectors import picture_of_cells
 
 from batchgender import load_classifier
 from batchgender.classify import dry_run as dry
 from batchgender.classify.dry_run import dry_run, dry_run_text
+from batchgender.classify.face_choice import WHOLE
 from batchgender.io import silent
 from batchgender.photos.places.named import NamedPhotos
 from batchgender.photos.source import PhotoSource
@@ -43,7 +46,7 @@ def test_it_says_what_would_be_read_and_writes_nothing(cli: Cli, red_or_blue: Pa
     assert "left out, not photos: .txt 1" in result.stdout
     assert "1 of 82 photos that were tried could not be read" in result.stdout
     assert re.search(r"about (a second|\d+ seconds) here, by 82 of them, classified on .*CPU", result.stdout)
-    assert result.stdout.splitlines()[-1] == "nothing was written"
+    assert result.stdout.splitlines()[-1] == "no results were written"
 
 
 def test_photos_are_counted_by_the_input_they_come_from(
@@ -75,7 +78,7 @@ def test_the_time_is_estimated_by_photos_spread_over_all(red_or_blue: Path, tmp_
     photos = [(f"{number:04}.jpg", lambda number=number: slow(number)) for number in range(1200)]
     classifier = load_classifier(red_or_blue)
     source = PhotoSource([], opened=[NamedPhotos(photos, "slow", "slow")])
-    found = dry_run(classifier, source, silent)
+    found = dry_run(classifier, source, WHOLE, silent)
     assert len(set(read)) == len(read) == found.tried < 600
     assert abs(sum(number < 600 for number in read) / len(read) - 0.5) < 0.1
     started = time.monotonic()
@@ -97,11 +100,27 @@ def test_a_slow_place_is_tried_for_some_seconds_alone(red_or_blue: Path, monkeyp
 
     source = PhotoSource([], opened=[NamedPhotos([(str(at), never) for at in range(4000)], "slow", "slow")])
     started = time.monotonic()
-    found = dry_run(load_classifier(red_or_blue, workers=1), source, silent)
+    found = dry_run(load_classifier(red_or_blue, workers=1), source, WHOLE, silent)
     assert time.monotonic() - started < 10 and found.unreadable == found.tried < 512
     # Four photos at a time.
     assert found.seconds > 4000 * 0.05 / 16
     assert re.search(r"about (\d+ seconds|\d+ minutes) here", dry_run_text(found))
+
+
+def test_the_sample_is_cut_to_its_faces_as_the_run_would(
+    cli: Cli, red_or_blue: Path, cell_detector: Path, tmp_path: Path
+) -> None:
+    for number in range(4):
+        faces = {(0, column): RED for column in range(number)}
+        Image.fromarray(picture_of_cells(faces)).save(write_picture(tmp_path / "crowds" / f"{number}.png"))
+    line = ("classify", tmp_path / "crowds", "--model", red_or_blue, "--faces", "all", "--detector", cell_detector)
+    result = cli(*line, "--dry-run")
+    # Four photos have seven rows, and one without a face is none that can't be read.
+    assert counted(result.stdout)["photos"] == "4" and "by 4 of them" in result.stdout
+    assert "could not be read" not in result.stdout
+    assert cli(*line, "--out", tmp_path / "r.csv").exit_code == 0
+    assert len((tmp_path / "r.csv").read_text().splitlines()) == 1 + 7
+    assert "no such file" in one_line_error(cli(*line[:-1], tmp_path / "none.onnx", "--dry-run")).lower()
 
 
 @pytest.mark.parametrize(
@@ -142,5 +161,5 @@ def test_photos_that_come_with_their_bytes_are_not_all_kept(red_or_blue: Path, p
             for number in range(300):
                 yield Photo(f"{number}.jpg", InMemory(data))
 
-    found = dry_run(load_classifier(red_or_blue), PhotoSource([], opened=[Stream()]), silent)
+    found = dry_run(load_classifier(red_or_blue), PhotoSource([], opened=[Stream()]), WHOLE, silent)
     assert found.kinds.total() == 300 and found.tried < 100

@@ -56,9 +56,12 @@ def test_out_dash_streams_csv_alone_to_stdout(cli: Cli, red_or_blue: Path, photo
 def test_library_and_command_give_the_same_rows(cli: Cli, red_or_blue: Path, photos: Path, tmp_path: Path) -> None:
     from batchgender import load_classifier
     from batchgender.results.formats import read_csv
+    from batchgender.results.rows import RowLayout
 
     cli("classify", photos, "--model", red_or_blue, "--out", tmp_path / "r.csv")
-    assert list(load_classifier(red_or_blue).classify(photos)) == list(read_csv(str(tmp_path / "r.csv")))
+    assert list(load_classifier(red_or_blue).classify(photos)) == list(
+        read_csv(str(tmp_path / "r.csv"), RowLayout(("Female", "Male")))
+    )
 
 
 def test_unreadable_photos_are_counted_last_and_strict_exits_with_3(
