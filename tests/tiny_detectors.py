@@ -38,7 +38,7 @@ def write_cell_detector(path: Path, sees: bool = True) -> Path:
             values_of = constant(f"{name}{stride}", values)
             nodes.append(helper.make_node("Add", [f"zero{stride}", values_of], [f"{name}_{stride}"]))
         outputs += [
-            helper.make_tensor_value_info(f"{name}_{stride}", TensorProto.FLOAT, [1, "anchors", count])
+            helper.make_tensor_value_info(f"{name}_{stride}", TensorProto.FLOAT, [1, f"cells{stride}", count])
             for name, count in (("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10))
         ]
     given = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, "height", "width"])

@@ -16,8 +16,8 @@ from batchgender.photos.photo import Photo, printable
 from batchgender.photos.source import PhotoSource, skipped_text
 from batchgender.progress import Progress
 
-# Photos that are classified; fewer where they come with their bytes.
-_SAMPLE, _SAMPLE_IN_MEMORY = 512, 64
+# Photos that are classified, fewer where they come with so many bytes.
+_SAMPLE, _HELD = 512, 2**27
 # The first ones fill the pipeline, and are not counted.
 _FILLING = 31
 # Seconds that the sample may take.
@@ -51,22 +51,24 @@ def dry_run(classifier: Classifier, source: PhotoSource, faces: FaceOptions, not
     Raises UserError where there is no photo, or no detector for the faces that are asked for.
     """
     check_any(source)
-    classifier = choose_faces(classifier.for_photos(source), source, faces, notify)
+    classifier = classifier.for_photos(source)
+    classifier = classifier.on_faces(choose_faces(classifier.info, source, faces, classifier.workers, notify))
     classes = classifier.info.classes
     kinds, places, labels, unknown = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     inputs = frozenset(printable(each).rstrip("/") for each in source.inputs)
     sample: list[Photo] = []
-    size, chosen = _SAMPLE_IN_MEMORY if source.sequential else _SAMPLE, random.Random(0)
+    chosen, held = random.Random(0), 0
     started = time.monotonic()
     with Progress("count", "photos", notify) as progress:
         for number, photo in enumerate(checked_labels(source, classes, unknown), 1):
-            kinds[kind_by_ending(photo.path)] += 1
+            kinds["video frames" if photo.time is not None else kind_by_ending(photo.path)] += 1
             places[_place_of(photo.path, inputs)] += 1
             labels[photo.label_among(classes)] += 1
             # Reservoir sampling: each photo is as likely to be in the sample (Vitter 1985, algorithm R).
-            if len(sample) < size:
+            if len(sample) == number - 1 < _SAMPLE and held < _HELD:
                 sample.append(photo)
-            elif (at := chosen.randrange(number)) < size:
+                held += photo.content.held
+            elif (at := chosen.randrange(number)) < len(sample):
                 sample[at] = photo
             progress.update(1)
     listing = time.monotonic() - started
@@ -117,12 +119,13 @@ def _try(classifier: Classifier, sample: Sequence[Photo]) -> tuple[int, int, flo
     """Classify the sample: how many photos were done, how many can't be read, seconds a photo once all cores work."""
     done = unreadable = counted_from = 0
     started = now = time.monotonic()
-    end, last = started + _SECONDS, ""
+    end = started + _SECONDS
+    last: tuple[str, float | None] = ("", None)
     with closing(classifier.rows(sample)) as rows:
         for row in rows:
             # A photo may have several rows.
-            done += row.path != last
-            last = row.path
+            done += (row.path, row.time) != last
+            last = row.path, row.time
             unreadable += row.unreadable
             now = time.monotonic()
             if done == _FILLING and len(sample) >= 4 * _FILLING:

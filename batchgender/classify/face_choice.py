@@ -7,13 +7,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from batchgender.classify.pipeline import Classifier
 from batchgender.errors import UnreadablePhoto, UserError
 from batchgender.faces.detector import open_detector
 from batchgender.faces.detector_file import find_detector
 from batchgender.faces.face_finder import MIN_FACE, FaceFinder, Look
-from batchgender.faces.framing import Framing, largest_share
+from batchgender.faces.framing import FoundFaces, Framing
 from batchgender.io import Notify
+from batchgender.model.metadata import ModelInfo
 from batchgender.photos.photo import Photo
 from batchgender.photos.source import PhotoSource
 
@@ -43,27 +43,32 @@ class FaceOptions:
 WHOLE = FaceOptions(OFF)
 
 
-def choose_faces(classifier: Classifier, source: PhotoSource, options: FaceOptions, notify: Notify) -> Classifier:
-    """The classifier as `options` want it for the photos of `source`; `notify` gets what "auto" finds and decides.
+def choose_faces(
+    info: ModelInfo, source: PhotoSource | None, options: FaceOptions, workers: int, notify: Notify
+) -> FaceFinder | None:
+    """What finds the faces in the photos of `source` for a model, None where photos are taken whole.
 
+    `notify` gets what "auto" finds and decides, on `workers` cores.
     Raises UserError where a detector is asked for, or named, and can't be had.
     """
     if options.mode not in MODES:
         raise UserError(f"faces: {options.mode!r} is none of {', '.join(MODES)}")
+    if options.mode == AUTO and source is None:
+        raise UserError("faces: auto looks at photos before it classifies them, which these can't be; choose another")
     if options.mode == OFF:
-        return classifier.on_faces(None)
+        return None
     try:
         file = find_detector(options.detector, notify)
     except UserError as error:
         if options.mode != AUTO or options.detector:
             raise
         notify(f"faces: not looked for, so each photo should show one face, cropped: {error}")
-        return classifier.on_faces(None)
-    detector, framing = open_detector(file), Framing.from_dict(classifier.info.framing)
+        return None
+    detector, framing = open_detector(file), Framing.from_dict(info.framing)
     finder = FaceFinder(detector, framing.margin, options.mode == ALL, options.min_face, options.align)
-    if options.mode == AUTO and not _wants_cutting(finder, framing, source, classifier.workers, notify):
-        return classifier.on_faces(None)
-    return classifier.on_faces(finder)
+    if options.mode == AUTO and source and not _wants_cutting(finder, framing, source, workers, notify):
+        return None
+    return finder
 
 
 def face_settings(finder: FaceFinder | None) -> dict[str, Any]:
@@ -125,8 +130,8 @@ class _Looks:
             look = Look(photo.read())
         except UnreadablePhoto:
             return None
-        found = self._finder.find_largest(look)
-        return self._framing.is_framed(largest_share(found, look.width)) if len(found) else None
+        found = FoundFaces(self._finder.find_largest(look), look.width, look.height)
+        return self._framing.is_framed(found.share) if len(found.boxes) else None
 
     def add(self, found: Iterator[bool | None]) -> None:
         """Count what `look` has found."""

@@ -11,6 +11,7 @@ from threading import Lock, Semaphore
 import numpy as np
 from numpy.typing import NDArray
 
+from batchgender.classify.face_choice import OFF, FaceOptions, choose_faces
 from batchgender.classify.given import Photos, photos_given
 from batchgender.classify.read_ahead import BYTES_HELD, Batch, read_ahead
 from batchgender.errors import NoRoom, OutOfMemory, UnreadablePhoto
@@ -34,6 +35,8 @@ from batchgender.threads import available_cores, ordered_prefetch
 BATCH = 32
 # Threads a core that read ahead, for disks and network mounts that are slow to answer.
 _READERS = 4
+# Bytes of photos that come with them, as those of a compressed tar do, in all groups that are under way.
+_MOST_HELD = 2**28
 # Below this many photos "auto" tries no provider but the CPU: to set another up takes longer than they do.
 FEW = 2000
 
@@ -86,6 +89,7 @@ class Classifier:
         notify: Notify = silent,
         labelled: bool = True,
         label_names: LabelNames = DEFAULT_NAMES,
+        faces: str | FaceOptions = OFF,
     ) -> Iterator[Row]:
         """Yield one row for each photo under these folders, files and patterns, in the order of their paths.
 
@@ -99,11 +103,15 @@ class Classifier:
         Photos that can't be read are rows with an error. The prediction is `Unsure` where the confidence is
         below `threshold` (0 to 1); with none given, the thresholds stored in the model decide. `notify` gets one
         line for each folder that can't be listed; with `labelled` False the folders carry no label, else `label_names`
-        are what they may be called. Raises UserError where an input does not exist or is no photo.
+        are what they may be called. `faces` are those to find and classify in the place of whole photos: "largest",
+        "all" (a row each), "auto" (for paths), or FaceOptions. Raises UserError where an input does not exist or is no
+        photo, and where the face detector can't be had.
         """
         given = photos_given(photos, notify, label_names if labelled else None)
-        classifier = self.for_photos(given) if isinstance(given, PhotoSource) else self
-        return classifier.rows(given, threshold)
+        source = given if isinstance(given, PhotoSource) else None
+        wanted = FaceOptions(faces) if isinstance(faces, str) else faces
+        found = self.on_faces(choose_faces(self.info, source, wanted, self.workers, notify))
+        return (found.for_photos(source) if source else found).rows(given, threshold)
 
     def thresholds(self, threshold: float | None = None) -> dict[str, float]:
         """The thresholds by class that `threshold` puts in force: those stored in the model where it is None."""
@@ -126,7 +134,14 @@ class Classifier:
 
         with ThreadPoolExecutor(threads) as pool:
             # Twice as many as there are threads: none idles while a slow photo holds up the order.
-            work = ordered_prefetch(pool, lambda group: self._group(group, thresholds, cores), groups(), 2 * threads)
+            work = ordered_prefetch(
+                pool,
+                lambda group: self._group(group, thresholds, cores),
+                groups(),
+                2 * threads,
+                held=lambda group: sum(photo.content.held for photo in group),
+                most=_MOST_HELD,
+            )
             with closing(work):
                 for rows in work:
                     yield from rows

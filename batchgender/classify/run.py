@@ -99,7 +99,8 @@ def _classify_alone(
     started = time.monotonic()
     # Again: another run may have written them until it gave its locks back.
     reports = check_reports(sink, options)
-    classifier = choose_faces(classifier.for_photos(source), source, options.faces, notify)
+    classifier = classifier.for_photos(source)
+    classifier = classifier.on_faces(choose_faces(classifier.info, source, options.faces, classifier.workers, notify))
     info, thresholds = classifier.info, classifier.thresholds(options.threshold)
     cores = "1 core" if classifier.workers == 1 else f"{classifier.workers} cores"
     notify(f"computed by {classifier.model.session.provider}, {cores}")
@@ -112,12 +113,14 @@ def _classify_alone(
         "threshold": thresholds,
         "provider": classifier.model.session.provider,
         **face_settings(classifier.faces),
+        **({"fps": source.fps} if source.fps else {}),
         **({} if source.names else {"labels": "none"}),
         **({"label_names": source.names.as_dict()} if source.names and source.names.given else {}),
     }
     try:
         faces = classifier.faces
-        sink.begin(RowLayout(tuple(info.classes), bool(faces), bool(faces and faces.every)), settings)
+        several = bool(faces and faces.every)
+        sink.begin(RowLayout(tuple(info.classes), bool(faces), several, times=source.fps is not None), settings)
         photos = checked_labels(source, info.classes, unknown_labels)
         for row in sink.done(photos):
             counts.add(row)

@@ -1,6 +1,7 @@
 """`batchgender classify`: photos to a results file and a report."""
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ from batchgender.cli.options import (
     foreign_options,
     inference_options,
     label_names_option,
+    no_nan,
     notify_thresholds,
     quiet_option,
     report_options,
@@ -52,6 +54,12 @@ if TYPE_CHECKING:
     help=".json or .html; may be given several times.  [default, with labels: NAME.report.json beside --out]",
 )
 @click.option("--no-labels", is_flag=True, help="Take no folder's name for a label, and no list's either.")
+@click.option(
+    "--fps",
+    type=click.FloatRange(0, 1000, min_open=True),
+    callback=no_nan,
+    help="Read videos, too, and classify the faces in so many frames a second.  [default: videos are left out]",
+)
 @label_names_option
 @face_options
 @report_options
@@ -75,6 +83,7 @@ def classify(
     model: str | None,
     reports: tuple[str, ...],
     no_labels: bool,
+    fps: float | None,
     label_names: LabelNames,
     faces: "FaceOptions",
     threshold: float | None,
@@ -93,8 +102,8 @@ def classify(
 ) -> None:
     """Classify photos into a CSV, one row a photo.
 
-    PHOTOS are folders, files and quoted patterns, any number of them, or one dataset: hf://datasets/USER/NAME, a
-    saved one, a parquet file. Where their faces are not cropped, each photo is cut to its largest face; --faces all
+    PHOTOS are folders, files and quoted patterns, any number of them, or one dataset: hf://datasets/USER/NAME, or a
+    saved one. Where their faces are not cropped, each photo is cut to its largest face; --faces all
     classifies every face.
 
     Where folders, or the list, carry labels (female, male), a report of how many answers are right is printed and
@@ -121,6 +130,10 @@ def classify(
     streaming = out == "-"
     if streaming and (resume or overwrite):
         raise click.UsageError("--out - can't be resumed or overwritten")
+    if fps and faces.mode == "off":
+        raise click.UsageError("--fps and --faces off exclude each other: videos show more than faces")
+    if fps and faces.mode == "auto":
+        faces = replace(faces, mode="largest")
     if (csv_bom or csv_safe) and not (out is None or streaming or out.endswith(".csv")):
         raise click.UsageError(f"--csv-bom and --csv-safe are for a CSV; --out {out} is none")
     if streaming and sys.stdout is None:
@@ -131,7 +144,7 @@ def classify(
     # All that can be refused is refused before a model is opened.
     if no_labels and label_names.given:
         raise click.UsageError("--no-labels and --label-names exclude each other")
-    source = open_photos(photos, from_list, null, None if no_labels else label_names, notify)
+    source = open_photos(photos, from_list, null, None if no_labels else label_names, notify, fps)
 
     from batchgender.classify.run import RunOptions, check_reports, classify_photos
     from batchgender.report.figures import SMALL_FACE, SMALL_SHARE

@@ -11,9 +11,17 @@ from batchgender.photos.source import PhotoSource
 
 
 def open_photos(
-    photos: Sequence[str], from_list: str | None, null: bool, names: LabelNames | None, notify: Notify
+    photos: Sequence[str],
+    from_list: str | None,
+    null: bool,
+    names: LabelNames | None,
+    notify: Notify,
+    fps: float | None = None,
 ) -> PhotoSource:
-    """The photos of a command line; raises UsageError where none or two kinds are given, and UserError."""
+    """The photos of a command line, and `fps` frames a second of its videos.
+
+    Raises UsageError where nothing is given, or more than one kind, and UserError.
+    """
     if null and from_list is None:
         raise click.UsageError("-0 is for --from-list")
     if from_list is not None:
@@ -21,10 +29,10 @@ def open_photos(
             raise click.UsageError("PHOTOS and --from-list exclude each other; add the photos to the list")
         from batchgender.photos.places.path_list import open_path_list
 
-        return PhotoSource([], notify, names, [open_path_list(from_list, notify, null)])
+        return PhotoSource([], notify, names, fps, [open_path_list(from_list, notify, null)])
     if not photos:
         raise click.UsageError("Missing argument 'PHOTOS...', or --from-list FILE.")
-    return _dataset(photos, names, notify) or PhotoSource(photos, notify, names)
+    return _dataset(photos, names, notify) or PhotoSource(photos, notify, names, fps)
 
 
 def _dataset(photos: Sequence[str], names: LabelNames | None, notify: Notify) -> PhotoSource | None:
@@ -41,4 +49,4 @@ def _dataset(photos: Sequence[str], names: LabelNames | None, notify: Notify) ->
     origin = found[0] if found[0].startswith("hf://") else os.path.abspath(found[0])
     # Its labels are classes already.
     rows = NamedPhotos(open_rows(found[0], notify, names), found[0], origin, labels_are_classes=True)
-    return PhotoSource([], notify, names, [rows])
+    return PhotoSource([], notify, names, opened=[rows])

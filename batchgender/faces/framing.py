@@ -1,6 +1,6 @@
 """How pictures are framed around faces: what a model was trained on, and whether photos are framed so."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -36,22 +36,32 @@ class Framing:
 TIGHT = Framing(margin=0.05, face_share=0.86)
 
 
-def measured_framing(found: Iterable[tuple[Boxes, tuple[int, int]]]) -> Framing | None:
-    """The framing of photos, given the faces of each and its height and width; None where most show no face."""
-    shares: list[float] = []
-    margins: list[float] = []
-    count = 0
-    for boxes, (height, width) in found:
-        count += 1
-        if len(boxes):
-            _, _, box_width, box_height = boxes.boxes[boxes.boxes[:, 2:].prod(1).argmax()]
-            shares.append(float(box_width) / width)
-            margins.append((min(height, width) / float(max(box_width, box_height)) - 1) / 2)
-    if len(shares) * 2 < count or not shares:
+@dataclass(frozen=True)
+class FoundFaces:
+    """The faces found in a photo of this width and height in pixels."""
+
+    boxes: Boxes
+    width: int
+    height: int
+
+    @property
+    def largest(self) -> tuple[float, float]:
+        """The width and height of the largest face in pixels."""
+        sizes = self.boxes.boxes[:, 2:]
+        width, height = sizes[sizes.prod(1).argmax()]
+        return float(width), float(height)
+
+    @property
+    def share(self) -> float:
+        """The share of the photo's width that its largest face takes."""
+        return self.largest[0] / self.width
+
+
+def measured_framing(found: Sequence[FoundFaces]) -> Framing | None:
+    """The framing of photos by the faces found in each; None where most show no face."""
+    shown = [each for each in found if len(each.boxes)]
+    if not shown or 2 * len(shown) < len(found):
         return None
+    margins = [(min(each.width, each.height) / max(each.largest) - 1) / 2 for each in shown]
+    shares = [each.share for each in shown]
     return Framing(round(max(median(margins), 0.0), 3), round(median(shares), 3))
-
-
-def largest_share(boxes: Boxes, width: int) -> float:
-    """The share of a photo's width that its largest face takes."""
-    return float(boxes.boxes[boxes.boxes[:, 2:].prod(1).argmax(), 2]) / width

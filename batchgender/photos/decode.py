@@ -59,8 +59,9 @@ def decode(data: bytes | NDArray[np.uint8], smallest: int = 0) -> NDArray[np.uin
 
     Where `smallest` is given, a large picture may come smaller, never with a side below it.
 
-    The orientation is taken from where the format keeps it (EXIF, XMP, AVIF's own boxes). 16-bit, gray, palette, CMYK
-    and Lab pictures become 8-bit RGB, what is transparent is shown on white, of several frames the first is taken.
+    The orientation is taken from where the format keeps it (EXIF, XMP, the boxes of AVIF and HEIC). 16-bit, gray,
+    palette, CMYK and Lab pictures become 8-bit RGB, what is transparent is shown on white, of several frames the first
+    is taken.
     Pictures that claim more pixels than the limit, or more than their bytes can hold, are refused before they are
     decoded; damage is an error as far as the format tells it.
     """

@@ -42,6 +42,9 @@ _OTHERS = """
 """
 # Endings of other files; raw formats of cameras and microscopes begin as TIFF does. Such files are not looked at.
 OTHER_ENDINGS = frozenset(_OTHERS.split())
+TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+# Endings of files that hold photos, and that are opened as a folder is where they are given.
+CONTAINER_ENDINGS = (".zip", *TAR_ENDINGS, ".parquet")
 
 _STARTS = {
     "PNG": (b"\x89PNG\r\n\x1a\n",),
@@ -65,6 +68,21 @@ _BRANDS = {
 def kind_by_ending(name: str) -> str:
     """The format that a photo's name promises, "other endings" where it promises none."""
     return _KINDS.get(os.path.splitext(name)[1].lower(), "other endings")
+
+
+def named_as_photo(name: str) -> bool | None:
+    """Whether a file of this name is a photo by its ending; None where its first bytes tell."""
+    ending = os.path.splitext(name)[1].lower()
+    if ending in PHOTO_ENDINGS:
+        return True
+    # ExifTool keeps a.nef as a.nef_original.
+    return False if ending.removesuffix("_original") in OTHER_ENDINGS else None
+
+
+def container_ending(name: str) -> str:
+    """The ending of a file that holds photos (".tar.gz"), as it is written; "" where the name has none of these."""
+    lower = name.lower()
+    return next((name[-len(ending) :] for ending in CONTAINER_ENDINGS if lower.endswith(ending)), "")
 
 
 def picture_format(head: bytes) -> str:

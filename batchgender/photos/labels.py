@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 
 from batchgender.errors import UserError, os_reason
 from batchgender.io import bytes_shown, one_line
+from batchgender.photos.file_type import container_ending
 
 ALIASES = {
     "Female": ("female", "woman", "women", "girl", "girls", "f"),
@@ -56,11 +57,13 @@ class LabelNames:
     def label_of(self, path: str, classes: Sequence[str], root: str = "") -> str:
         """Find the class that a path's folders carry, the part nearest to the file first; "" where none does.
 
-        `path` is relative to the folder given, with `/`; `root` is that folder's own name.
+        `path` is relative to the folder given, with `/`; `root` is that folder's own name. An archive is a folder
+        of its name without the ending.
         """
         wanted = {name_key(name): name for name in classes}
         parts = reversed((root, *PurePath(path).parts[:-1]))
-        return next((name for part in parts if (name := self._class_of(part, wanted))), "")
+        folders = (part.removesuffix(container_ending(part)) for part in parts)
+        return next((name for folder in folders if (name := self._class_of(folder, wanted))), "")
 
     def class_named(self, name: str, classes: Sequence[str]) -> str:
         """Find the one of a model's classes that a label stands for, "" where it stands for none."""

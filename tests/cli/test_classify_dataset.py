@@ -1,4 +1,4 @@
-"""`classify` of datasets: of the Hub, saved ones, parquet files."""
+"""`classify` of datasets: of the Hub, and saved ones."""
 
 import csv
 import json
@@ -53,20 +53,18 @@ def rows(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-@pytest.mark.parametrize("kind", ["hub", "saved", "saved split", "parquet"])
+@pytest.mark.parametrize("kind", ["hub", "saved", "saved split"])
 def test_each_row_of_a_dataset_is_a_photo_with_its_label(
     cli: Cli, red_or_blue: Path, photos: Path, tmp_path: Path, kind: str, request: pytest.FixtureRequest
 ) -> None:
     whole = dataset(photos)
-    source = tmp_path / "source.parquet"
+    source = tmp_path / "source"
     if kind == "hub":
         source = request.getfixturevalue("cached")
     elif kind == "saved":
         whole.save_to_disk(source)
-    elif kind == "saved split":
-        whole["train"].save_to_disk(source)
     else:
-        whole["train"].to_parquet(source)
+        whole["train"].save_to_disk(source)
     result = cli("classify", source, "--model", red_or_blue, "--out", tmp_path / "r.csv")
     assert result.exit_code == 0, result.stderr
     assert "does not name its classes: taking 0 for Female and 1 for Male" in result.stderr
@@ -126,10 +124,10 @@ def test_what_is_no_dataset_is_refused_in_a_line(
     assert "somebody/else: can't load it from the Hugging Face Hub" in message and "SPLIT" not in message
     result = cli(*line, cached, photos)
     assert result.exit_code == 2 and f"{cached}: a dataset; give it alone" in result.stderr
-    datasets.Dataset.from_dict({"path": ["a.jpg"]}).to_parquet(tmp_path / "results.parquet")
-    assert "no column of images among path" in one_line_error(cli(*line, tmp_path / "results.parquet"))
-    (tmp_path / "damaged.parquet").write_bytes(b"PAR1")
-    assert "can't load these parquet files" in one_line_error(cli(*line, tmp_path / "damaged.parquet"))
+    datasets.Dataset.from_dict({"path": ["a.jpg"]}).save_to_disk(tmp_path / "no images")
+    assert "no column of images among path" in one_line_error(cli(*line, tmp_path / "no images"))
+    next((tmp_path / "no images").glob("*.arrow")).write_bytes(b"ARROW")
+    assert "can't load this saved dataset" in one_line_error(cli(*line, tmp_path / "no images"))
 
 
 def test_a_folder_of_photos_beside_a_file_of_state_is_none(

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pandas as pd
 import pytest
 from click.testing import Result
-from conftest import one_line_error
+from conftest import RED, one_line_error
+from tiny_detectors import picture_of_cells
 
 Cli = Callable[..., Result]
 Command = Callable[..., "subprocess.Popen[str]"]
@@ -87,6 +89,38 @@ def test_swapped_names_swap_the_labels_of_a_list_once(cli: Cli, red_or_blue: Pat
     swap = ("--label-names", "female=male", "--label-names", "male=female")
     cli("classify", "--from-list", "labels.csv", "--model", red_or_blue, "--out", "r.csv", *swap)
     assert json.loads(Path("r.report.json").read_text())["accuracy"] == 1
+
+
+def test_no_and_yes_are_taken_as_in_columns_to_train_on(cli: Cli, red_or_blue: Path, here: Path) -> None:
+    write_labels({"female": "0", "male": "1"})
+    table = pd.read_csv("labels.csv", dtype=str, keep_default_na=False)
+    table.loc[:9, "label"] = "NaN"
+    table.to_csv("labels.csv", index=False)
+    line = ("classify", "--from-list", "labels.csv", "--model", red_or_blue, "--overwrite", "--out", "r.csv")
+    said = cli(*line).stderr
+    assert said.count("taking 0 for Female and 1 for Male") == 1 and "no class of the model" not in said
+    report = json.loads(Path("r.report.json").read_text())
+    assert report["accuracy"] == 1 and report["unlabelled"] == 10
+    cli(*line, "--label-names", "female=1", "--label-names", "male=0")
+    assert json.loads(Path("r.report.json").read_text())["accuracy"] == 0
+
+
+def test_a_video_of_a_list_gives_frames_where_they_are_asked_for(
+    cli: Cli, red_or_blue: Path, cell_detector: Path, here: Path
+) -> None:
+    video = cv2.VideoWriter("clip.avi", cv2.VideoWriter.fourcc(*"MJPG"), 10, (128, 128))
+    for _ in range(30):
+        video.write(picture_of_cells({(1, 1): RED})[..., ::-1])
+    video.release()
+    Path("list.csv").write_text("path,label\nclip.avi,female\nnowhere.avi,\n")
+    line = ("classify", "--from-list", "list.csv", "--model", red_or_blue, "--overwrite", "--out", "r.csv")
+    cli(*line)
+    assert ["no image" in rows("r.csv")[0]["error"], len(rows("r.csv"))] == [True, 2]
+    assert cli(*line, "--fps", 2, "--detector", cell_detector).exit_code == 0
+    frames = rows("r.csv")[:-1]
+    assert [frame["time"] for frame in frames] == [f"{0.5 * at:.3f}" for at in range(6)]
+    assert {(frame["label"], frame["prediction"]) for frame in frames} == {("Female", "Female")}
+    assert "no video" in rows("r.csv")[-1]["error"]
 
 
 def test_an_empty_label_is_none_whatever_the_folder_says(cli: Cli, red_or_blue: Path, here: Path) -> None:

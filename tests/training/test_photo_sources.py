@@ -2,8 +2,7 @@
 
 import csv
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,7 @@ from tiny_networks import tiny
 from batchgender.errors import UserError
 from batchgender.io import silent
 from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
-from batchgender.photos.photo import InMemory, Photo
 from batchgender.photos.places.named import NamedPhotos
-from batchgender.photos.places.place import Findings
 from batchgender.photos.source import PhotoSource
 from batchgender.training.data.batches import Batches
 from batchgender.training.data.labelled_photos import LabelledPhotos
@@ -133,11 +130,31 @@ def test_a_training_on_a_list_goes_on_and_is_evaluated(
     assert "the training photos have changed" in one_line_error(cli(*line, "--resume"))
 
 
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_archive_is_as_good_as_the_folder_that_it_was_made_of(portraits: Path, tmp_path: Path, kind: str) -> None:
+    folders = open_source(str(portraits), silent)
+    for base in (".", portraits.name):
+        root = portraits if base == "." else portraits.parent
+        file = shutil.make_archive(str(tmp_path / f"faces {base}"), kind, root, base)
+        source = open_source(file, silent)
+        for split in ("train", "test"):
+            here, there = source.own[split], folders.own[split]
+            assert [name.removeprefix(f"{base}/") for name in here.names] == there.names
+            assert here.classes == there.classes and (here.labels == there.labels).all()
+            assert here.read(3) == there.read(3)
+
+
+def test_an_archive_that_is_read_from_its_beginning_on_is_refused(portraits: Path, tmp_path: Path) -> None:
+    file = shutil.make_archive(str(tmp_path / "faces"), "gztar", portraits)
+    with pytest.raises(UserError, match=r"faces.tar.gz: can only be read from its beginning on; unpack it"):
+        open_source(file, silent)
+
+
 # What an archive or an address gives: paths that are not of this machine's folders.
 def opened(paths: dict[str, str | None], names: LabelNames = DEFAULT_NAMES, said: list[str] | None = None) -> Any:
     photos = [(path, path.encode(), label) for path, label in paths.items()]
     said = [] if said is None else said
-    source = PhotoSource([], silent, names, [NamedPhotos(photos, "faces.zip", "faces.zip")])
+    source = PhotoSource([], silent, names, opened=[NamedPhotos(photos, "faces.zip", "faces.zip")])
     return LabelledSource("faces.zip", from_photos(source, said.append, names))
 
 
@@ -184,19 +201,6 @@ def test_labels_that_are_stated_count_and_folders_but_for_their_splits() -> None
 def test_photos_in_no_class_are_refused(paths: list[str]) -> None:
     with pytest.raises(UserError, match=r"faces.zip: no class folders in it; expected SPLIT/CLASS"):
         opened(dict.fromkeys(paths))
-
-
-def test_what_can_only_be_read_in_its_order_is_refused() -> None:
-    @dataclass(frozen=True)
-    class Stream:
-        title = origin = "faces.tar.gz"
-        sequential = True
-
-        def photos(self, findings: Findings) -> Iterator[Photo]:
-            yield Photo("female/a.jpg", InMemory(b""))
-
-    with pytest.raises(UserError, match=r"faces.tar.gz: can only be read from its beginning on; unpack it"):
-        from_photos(PhotoSource([], silent, opened=[Stream()]), silent, DEFAULT_NAMES)
 
 
 def test_a_file_that_is_no_source_is_refused_as_in_classify(tmp_path: Path) -> None:

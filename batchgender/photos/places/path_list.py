@@ -4,20 +4,24 @@ import os
 import re
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
 
 from batchgender.errors import UserError
 from batchgender.io import Notify
+from batchgender.photos.label_columns import stated_classes
 from batchgender.photos.labels import name_key
 from batchgender.photos.photo import Content, LocalFile, Photo, printable
 from batchgender.photos.places.list_text import STDIN, Listed, ListText, open_list
 from batchgender.photos.places.place import Findings
+from batchgender.photos.places.video import Video, is_video
 
 # So many paths tell which folder the relative ones are relative to.
 _TRIED = 100
+# More different labels are none of two classes.
+_LABELS = 1000
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.I)
 
 
@@ -26,12 +30,13 @@ class PathList:
     """The photos that a list names, in its order, each once; what is not there is a photo that can't be read.
 
     Relative paths begin in `folder`, "" for the current one. `repeated` are the hashes of what stands in it more than
-    once.
+    once, `labels` its different labels, up to a thousand.
     """
 
     text: ListText
     folder: str
     repeated: frozenset[int]
+    labels: frozenset[str]
     sequential = False
 
     @property
@@ -46,8 +51,14 @@ class PathList:
 
     def photos(self, findings: Findings) -> Iterator[Photo]:
         """Yield its photos in its own order; raises UserError where the list is damaged."""
+        meant = self._meant(findings)
         for path, label, _ in self.listed():
-            yield Photo(printable(path), self.content(path), _root(self.folder, path), findings.names, label)
+            label, root = label and meant.get(label, label), _root(self.folder, path)
+            if findings.fps and is_video(path):
+                frames = Video(os.path.join(self.folder, path), path, root).photos(findings)
+                yield from (replace(frame, label=label) for frame in frames)
+            else:
+                yield Photo(printable(path), self.content(path), root, findings.names, label)
 
     def listed(self) -> Iterator[Listed]:
         """Yield what it lists, each photo once."""
@@ -58,6 +69,15 @@ class PathList:
                     continue
                 seen.add(key)
             yield each
+
+    def _meant(self, findings: Findings) -> dict[str, str]:
+        """What labels mean that name no class, but for those that nothing is known of: 0 and 1, and no label."""
+        names = findings.names
+        if names is None or not self.labels:
+            return {}
+        class_of = stated_classes(None, self.labels, "label", names, findings.notify_once)
+        meant = {label: class_of.get(label, "") for label in self.labels}
+        return {label: class_ for label, class_ in meant.items() if class_ != names.canonical_name(label)}
 
     def content(self, path: str) -> Content:
         """The bytes of the photo at a path of the list."""
@@ -74,14 +94,18 @@ def open_path_list(file: str, notify: Notify, null: bool = False) -> PathList:
     text = open_list(file, null)
     tried = [path for path, *_ in islice(text, _TRIED) if not _ADDRESS.match(path)]
     folder = "" if file == STDIN else _folder(tried, os.path.dirname(file), text.title, notify)
-    hashes = array("q", (hash(_key(each.path)) for each in text))
+    hashes, labels = array("q"), set[str]()
+    for each in text:
+        hashes.append(hash(_key(each.path)))
+        if each.label and len(labels) < _LABELS:
+            labels.add(each.label)
     if not hashes:
         raise UserError(f"{text.title}: no path in it")
     values, counts = np.unique(np.frombuffer(hashes, np.int64), return_counts=True)
     repeated = frozenset(values[counts > 1].tolist())
     if repeated and (count := _repeats(text, repeated)):
         notify(f"{text.title}: lines whose photo stands above already: {count:,}; each photo has one row")
-    return PathList(text, folder, repeated)
+    return PathList(text, folder, repeated, frozenset(labels))
 
 
 def _folder(tried: Sequence[str], beside: str, title: str, notify: Notify) -> str:

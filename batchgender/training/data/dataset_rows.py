@@ -1,6 +1,6 @@
 """The rows of a dataset that `datasets` loaded: its columns of images and labels, as our splits or one by one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -11,14 +11,12 @@ import numpy as np
 
 from batchgender.errors import UnreadablePhoto, UserError
 from batchgender.io import Notify
+from batchgender.photos.columns import Column, image_column, label_column
+from batchgender.photos.label_columns import classes_of_values, stated_classes
 from batchgender.photos.labels import LabelNames
 from batchgender.photos.reading import read_bytes
-from batchgender.training.data.label_columns import classes_of_values, names_a_class
 from batchgender.training.data.labelled_photos import LabelledPhotos
 from batchgender.training.data.splits import split_named
-
-_IMAGE_COLUMNS = ("image", "img", "photo", "picture")
-_LABEL_COLUMNS = ("label", "labels", "gender", "sex", "class", "target")
 
 
 def labelled_splits(splits: Any, source: str, notify: Notify, names: LabelNames) -> dict[str, LabelledPhotos]:
@@ -27,14 +25,11 @@ def labelled_splits(splits: Any, source: str, notify: Notify, names: LabelNames)
     Raises UserError where it has no column of images or of labels.
     """
     named = _splits_by_our_names(splits, source, notify)
-    features = next(iter(named.values()))[0].features
-    image_column = _image_column(features, source)
-    label_column = _label_column(features, image_column, names, any_name=True)
-    if label_column is None:
-        raise UserError(f"{source}: no column named label (or gender, sex, class) among {', '.join(features)}")
-    values = {ours: rows.with_format(None)[label_column][:] for ours, (rows, _) in named.items()}
-    declared = getattr(features[label_column], "names", None)
-    class_of = classes_of_values(declared, chain(*values.values()), label_column, names, notify)
+    columns = _columns(next(iter(named.values()))[0].features)
+    image = image_column(columns, source)
+    label = _label_column([column for column in columns if column != image], source, names)
+    values = {ours: rows.with_format(None)[label.name][:] for ours, (rows, _) in named.items()}
+    class_of = classes_of_values(label.classes, chain(*values.values()), label.name, names, notify)
     classes = sorted(set(class_of.values()))
     loaded = {}
     for ours, (rows, titles) in named.items():
@@ -42,8 +37,8 @@ def labelled_splits(splits: Any, source: str, notify: Notify, names: LabelNames)
         if len(known) < len(rows):
             notify(f"{source}: {len(rows) - len(known):,} photos of its {ours} split have no label, and are left out")
         labels = np.array([classes.index(class_of[values[ours][at]]) for at in known], np.int64)
-        images = rows.cast_column(image_column, datasets.Image(decode=False)).select(known)
-        loaded[ours] = LabelledPhotos(classes, labels, [titles[at] for at in known], _cell_reader(images, image_column))
+        images = rows.cast_column(image.name, datasets.Image(decode=False)).select(known)
+        loaded[ours] = LabelledPhotos(classes, labels, [titles[at] for at in known], _cell_reader(images, image.name))
     return loaded
 
 
@@ -70,18 +65,17 @@ def named_rows(splits: Any, source: str, notify: Notify, names: LabelNames | Non
 
     Raises UserError where it has no column of images.
     """
-    features = next(iter(splits.values())).features
-    image_column = _image_column(features, source)
+    columns = _columns(next(iter(splits.values())).features)
+    image = image_column(columns, source)
+    label = names and label_column([column for column in columns if column != image], names)
     undecoded = datasets.Image(decode=False)
-    images = {str(name): rows.cast_column(image_column, undecoded) for name, rows in splits.items()}
-    column = names and _label_column(features, image_column, names, any_name=False)
-    if not (names and column):
-        return NamedRows(images, image_column, None)
-    values = {split: rows.with_format(None)[column][:] for split, rows in images.items()}
-    declared = getattr(features[column], "names", None)
-    class_of = classes_of_values(declared, chain(*values.values()), column, names, notify)
-    labels = {split: [class_of.get(value, "") for value in column_values] for split, column_values in values.items()}
-    return NamedRows(images, image_column, labels)
+    images = {str(name): rows.cast_column(image.name, undecoded) for name, rows in splits.items()}
+    if not (names and label):
+        return NamedRows(images, image.name, None)
+    values = {split: rows.with_format(None)[label.name][:] for split, rows in images.items()}
+    class_of = stated_classes(label.classes, chain(*values.values()), label.name, names, notify)
+    labels = {split: [class_of.get(value, "") for value in of] for split, of in values.items()}
+    return NamedRows(images, image.name, labels)
 
 
 def _splits_by_our_names(splits: Any, source: str, notify: Notify) -> dict[str, tuple[datasets.Dataset, list[str]]]:
@@ -121,27 +115,23 @@ def _cell_reader(rows: Any, column: str) -> Callable[[int], bytes]:
     return read
 
 
-def _image_column(features: Any, source: str) -> str:
-    images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
-    # Parquet written without `datasets` has plain structs or bytes.
-    plain = [
-        name
+def _columns(features: Any) -> list[Column]:
+    return [
+        Column(
+            name,
+            isinstance(feature, datasets.Image),
+            (isinstance(feature, dict) and "bytes" in feature) or getattr(feature, "dtype", "") == "binary",
+            feature.names if isinstance(feature, datasets.ClassLabel) else None,
+        )
         for name, feature in features.items()
-        if (isinstance(feature, dict) and "bytes" in feature) or getattr(feature, "dtype", "") == "binary"
     ]
-    candidates = images or plain
-    if not candidates:
-        raise UserError(f"{source}: no column of images among {', '.join(features)}")
-    return next((name for name in candidates if name.lower() in _IMAGE_COLUMNS), candidates[0])
 
 
-def _label_column(features: Any, image_column: str, names: LabelNames, any_name: bool) -> str | None:
-    """The column of labels by its name or type, or, with `any_name`, the only one beside the images."""
-    others = [name for name in features if name != image_column]
-    labels = [name for name in others if isinstance(features[name], datasets.ClassLabel)]
-    for candidates in (labels, others):
-        by_name = [name for name in candidates if name.lower() in _LABEL_COLUMNS]
-        if by_name or (len(candidates) == 1 and (any_name or labels)):
-            return (by_name or candidates)[0]
-    asking = [name for name in others if names_a_class(name, names)]
-    return asking[0] if len(asking) == 1 else None
+def _label_column(columns: Sequence[Column], source: str, names: LabelNames) -> Column:
+    """The column of labels; without a sign of which it is, the only one beside the images."""
+    if label := label_column(columns, names):
+        return label
+    if len(columns) == 1:
+        return columns[0]
+    listed = ", ".join(column.name for column in columns)
+    raise UserError(f"{source}: no column named label (or gender, sex, class) among {listed}")

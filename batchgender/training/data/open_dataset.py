@@ -20,9 +20,8 @@ _OTHERWISE = "give a dataset saved by `datasets`, or a parquet file"
 
 
 def is_dataset(source: str) -> bool:
-    """Whether this is `hf://datasets/USER/NAME`, a folder that `datasets` saved, or a parquet file."""
-    path = Path(source)
-    return bool(_HUB.fullmatch(source)) or _is_saved(path) or (path.suffix == ".parquet" and path.is_file())
+    """Whether this is `hf://datasets/USER/NAME`, or a folder that `datasets` saved."""
+    return bool(_HUB.fullmatch(source)) or _is_saved(Path(source))
 
 
 def is_hub_id(source: str) -> bool:
@@ -31,7 +30,7 @@ def is_hub_id(source: str) -> bool:
 
 
 def load_splits(source: str, notify: Notify, otherwise: str = _OTHERWISE, parquet: Sequence[Path] = ()) -> Any:
-    """The splits by name of what is a dataset, of the `parquet` files of a folder, or of a Hub id.
+    """The splits by name of what is a dataset, of `parquet` files, or of a Hub id.
 
     Raises UserError where the extra is missing, and where it can't be loaded: then it ends in `otherwise`.
     """
@@ -43,7 +42,7 @@ def load_splits(source: str, notify: Notify, otherwise: str = _OTHERWISE, parque
     if _is_saved(path):
         return hugging_face.load_saved(source)
     if path.exists():
-        return hugging_face.load_parquet(source, parquet or [path])
+        return hugging_face.load_parquet(source, parquet)
     return hugging_face.load_hub(hub[1] if hub else source, notify, otherwise)
 
 

@@ -68,8 +68,8 @@ def _parquet_files(folder: Path) -> list[Path]:
 
 def _splits(source: str, notify: Notify, names: LabelNames) -> dict[str, LabelledPhotos]:
     path = Path(source)
-    parquet: list[Path] = []
-    if not is_dataset(source):
+    parquet = [path] if path.suffix == ".parquet" and path.is_file() else []
+    if not parquet and not is_dataset(source):
         if path.is_dir():
             parquet = _parquet_files(path)
             if not parquet:

@@ -9,11 +9,11 @@ import numpy as np
 
 from batchgender.errors import UserError
 from batchgender.io import Notify
+from batchgender.photos.label_columns import classes_of_values
 from batchgender.photos.labels import ALIASES, LabelNames
 from batchgender.photos.photo import Content, LocalFile, Photo, printable
 from batchgender.photos.places.path_list import open_path_list
 from batchgender.photos.source import PhotoSource
-from batchgender.training.data.label_columns import classes_of_values
 from batchgender.training.data.labelled_photos import LabelledPhotos
 from batchgender.training.data.splits import split_named
 
