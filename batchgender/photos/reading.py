@@ -25,6 +25,8 @@ def regular_size(file: str) -> int:
         status = os.stat(file)
     except OSError as error:
         raise UnreadablePhoto(f"can't read the file: {os_reason(error)}") from error
+    except ValueError as error:
+        raise UnreadablePhoto("can't read the file: no file can be called so") from error
     # A pipe would be waited for, and a device may never end.
     if not stat.S_ISREG(status.st_mode):
         raise UnreadablePhoto("a directory, pipe or device, not a file")
