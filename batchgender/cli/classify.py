@@ -86,8 +86,8 @@ def classify(
 ) -> None:
     """Classify photos into a CSV, one row a photo.
 
-    PHOTOS are folders, files and quoted patterns, any number of them. Where their faces are not cropped, each photo is
-    cut to its largest face; --faces all classifies every face.
+    PHOTOS are folders, files, archives (.zip, .tar, .tar.gz), Parquet files and quoted patterns, any number of them.
+    Where their faces are not cropped, each photo is cut to its largest face; --faces all classifies every face.
 
     Where the folders carry labels (female/, male/), a report of how many answers are right is printed and written, too.
 
