@@ -102,9 +102,9 @@ def classify(
 ) -> None:
     """Classify photos into a CSV, one row a photo.
 
-    PHOTOS are folders, files and quoted patterns, any number of them, or one dataset: hf://datasets/USER/NAME, or a
-    saved one. Where their faces are not cropped, each photo is cut to its largest face; --faces all
-    classifies every face.
+    PHOTOS are folders, files, archives (.zip, .tar, .tar.gz), Parquet files and quoted patterns, any number of them, or
+    one dataset: hf://datasets/USER/NAME, or a saved one. Where their faces are not cropped, each photo is cut to its
+    largest face; --faces all classifies every face.
 
     Where folders, or the list, carry labels (female, male), a report of how many answers are right is printed and
     written, too.

@@ -120,7 +120,9 @@ def scenes(
         scene = np.asarray(
             cv2.resize(rough, (640, 480 if width < 0.8 else 800), interpolation=cv2.INTER_CUBIC), np.uint8
         )
-        boxes, labels, left = [], [], 8
+        boxes: list[Boxes] = []
+        labels: list[int] = []
+        left = 8
         for each, found in heads[at : at + (3 if width < 0.3 else 1)]:
             scale = width * scene.shape[1] / float(found.boxes[0, 2])
             head = np.asarray(
