@@ -11,10 +11,11 @@ from threading import Thread
 from typing import Any
 
 from batchgender.classify.pipeline import FEW, Classifier
-from batchgender.errors import UserError
+from batchgender.errors import PlaceLost, UserError
 from batchgender.io import Notify
 from batchgender.lock import locked
 from batchgender.photos.photo import printable
+from batchgender.photos.places.remote.address import is_address
 from batchgender.photos.source import PhotoSource, skipped_text
 from batchgender.progress import Progress
 from batchgender.report.counts import RowCounts
@@ -100,7 +101,7 @@ def _classify_alone(
     counts = RowCounts(info.classes, info.temperature, groups, info.bias)
     settings = {
         "model": classifier.model.fingerprint,
-        "photos_from": [os.path.abspath(each) for each in source.inputs],
+        "photos_from": [each if is_address(each) else os.path.abspath(each) for each in source.inputs],
         "threshold": thresholds,
         "provider": classifier.model.session.provider,
         **({} if source.names else {"labels": "none"}),
@@ -119,6 +120,10 @@ def _classify_alone(
             while group := list(islice(rows, sink.rows_a_write)):
                 sink.write(group)
         sink.finish()
+    except PlaceLost as error:
+        if isinstance(sink, ResultsFile):
+            raise UserError(f"{error}; the rows so far are kept, go on with --resume") from error
+        raise
     except KeyboardInterrupt:
         if isinstance(sink, ResultsFile):
             notify(f"{sink.part}: the {counts.photos:,} rows so far are kept, go on with --resume")

@@ -4,6 +4,9 @@ from batchgender.errors import UnreadablePhoto
 from batchgender.photos.memory import MemoryLimit
 
 PIXEL_LIMIT = 200_000_000
+# What that many pixels take uncompressed, with transparency.
+BYTE_LIMIT = 4 * PIXEL_LIMIT
+TOO_LARGE = f"larger than the limit of {BYTE_LIMIT // 1_000_000} MB"
 # Bytes that all threads together decode at one time.
 DECODING = MemoryLimit(10**9, unasked=2**24)
 # Up to so many pixels the claim of a file costs nothing; above it, so many a byte are no photo in any format.
@@ -23,3 +26,9 @@ def check_claim(width: int, height: int, size: int, pixels_a_byte: float | None 
         )
     if pixels > _CHEAP_PIXELS and pixels > size * min(pixels_a_byte or _PIXELS_A_BYTE, _PIXELS_A_BYTE):
         raise UnreadablePhoto(f"claims {width} x {height} pixels, more than its {size:,} bytes can hold")
+
+
+def check_bytes(size: int) -> None:
+    """Raise UnreadablePhoto where a file has more bytes than any picture."""
+    if size > BYTE_LIMIT:
+        raise UnreadablePhoto(TOO_LARGE)

@@ -5,10 +5,8 @@ import stat
 
 from batchgender.errors import UnreadablePhoto, os_reason
 from batchgender.photos.file_type import HEAD, OTHER_ENDINGS, PHOTO_ENDINGS, picture_format
-from batchgender.photos.limits import PIXEL_LIMIT
+from batchgender.photos.limits import check_bytes
 
-# What that many pixels take uncompressed, with transparency.
-_BYTE_LIMIT = 4 * PIXEL_LIMIT
 # A larger file is looked at before it is read whole.
 _LARGE = 2**23
 
@@ -27,8 +25,7 @@ def regular_size(file: str) -> int:
     # A pipe would be waited for, and a device may never end.
     if not stat.S_ISREG(status.st_mode):
         raise UnreadablePhoto("a directory, pipe or device, not a file")
-    if status.st_size > _BYTE_LIMIT:
-        raise UnreadablePhoto(f"larger than the limit of {_BYTE_LIMIT // 1_000_000} MB")
+    check_bytes(status.st_size)
     return status.st_size
 
 

@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
+from operator import itemgetter
 from pathlib import Path
 
 from batchgender.errors import UserError
@@ -13,6 +14,7 @@ from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
 from batchgender.photos.photo import Photo, printable
 from batchgender.photos.places.folder import Folder, SingleFile, is_system_folder, made_by_a_system
 from batchgender.photos.places.place import Findings, Place
+from batchgender.photos.places.remote.address import is_address, shown_address
 from batchgender.photos.reading import is_photo
 
 # So many endings of files left out are named: a folder of other things has many.
@@ -39,9 +41,9 @@ class PhotoSource:
     def __init__(
         self, inputs: Sequence[str], notify: Notify = silent, names: LabelNames | None = DEFAULT_NAMES
     ) -> None:
-        self.inputs, self.names = list(inputs), names
+        self.inputs, self.names = list(map(shown_address, inputs)), names
         self._findings = Findings(notify, names)
-        self._places = _places(inputs)
+        self._places = _places(inputs, notify)
         self._first: list[Photo] = []
         # The walk that found these, to go on from; None where it came to its end.
         self._rest: Iterator[Photo] | None = None
@@ -95,16 +97,23 @@ def skipped_text(skipped: Counter[str]) -> str:
     return ", ".join(kinds)
 
 
-def _places(inputs: Sequence[str]) -> list[Place]:
+def _places(inputs: Sequence[str], notify: Notify) -> list[Place]:
     """The places that inputs name, in the order of their paths; of one alone the paths are relative to it."""
-    files = _input_files(inputs)
-    alone = len(files) == 1
-    return [
-        Folder(file, "" if alone else file.rstrip("/" + os.sep) + "/")
+    addresses = [given for given in inputs if is_address(given)]
+    files = _input_files([given for given in inputs if not is_address(given)])
+    alone = len(files) + len(set(addresses)) == 1
+    places: list[tuple[str, Place]] = [
+        (file, Folder(file, "" if alone else file.rstrip("/" + os.sep) + "/"))
         if os.path.isdir(file)
-        else SingleFile(file, os.path.basename(file) if alone else file)
+        else (file, SingleFile(file, os.path.basename(file) if alone else file))
         for file in files
     ]
+    if addresses:
+        # Imported for those who need it: the event loop takes longer than all else here.
+        from batchgender.photos.places.remote.open_places import open_places
+
+        places = sorted([*places, *open_places(addresses, alone, notify)], key=itemgetter(0))
+    return [place for _, place in places]
 
 
 def _input_files(inputs: Sequence[str]) -> list[str]:
