@@ -23,17 +23,20 @@ Fault = int | str
 class ObjectServer:
     """Objects by their keys in one bucket, `photos`, and how each of the next answers to a key fails.
 
-    The last fault of a key stays. `down` is a fault of all answers, `latency` seconds before each. `page_size` keys
-    stand in a page of a listing. `asked` has the keys of photos in the order in which they were asked for, and
-    `most_at_once` says of how many requests at one time.
+    The last fault of a key stays. An `outage` is a fault of all answers of so many photos, after so many;
+    `latency` are seconds before each answer. `page_size` keys stand in a page of a listing; `chunked` answers announce
+    no size; what begins with `moved` has moved. `asked` has the keys of photos in the order in which they were asked
+    for, and `most_at_once` says of how many requests at one time.
     """
 
     objects: dict[str, bytes] = field(default_factory=dict)
     faults: dict[str, list[Fault]] = field(default_factory=dict)
-    down: Fault | None = None
+    outage: tuple[int, Fault, float] | None = None
     latency: float = 0.0
     page_size: int = 1000
     retry_after: str = ""
+    chunked: bool = False
+    moved: str = ""
     asked: list[str] = field(default_factory=list)
     pages: int = 0
     most_at_once: int = 0
@@ -83,6 +86,8 @@ class ObjectServer:
         if path.startswith("http://"):
             # Asked as a proxy.
             path = "/" + path.removeprefix("http://").partition("/")[2]
+        if self.moved and path.startswith(self.moved):
+            return web.Response(status=302, headers={"Location": "/" + path.removeprefix(self.moved)})
         if path.startswith("/storage/v1/b/"):
             bucket, _, key = path.removeprefix("/storage/v1/b/").partition("/o")
             return await self._of_bucket(request, bucket, unquote(key.removeprefix("/")), _google_page)
@@ -139,7 +144,10 @@ class ObjectServer:
         data = self.objects[key]
         fault = self._fault(key, pop=True)
         response = web.StreamResponse()
-        response.content_length = len(data)
+        if self.chunked:
+            response.enable_chunked_encoding()
+        else:
+            response.content_length = len(data)
         # Azure's client takes its answers for parts.
         if "x-ms-range" in request.headers:
             response.set_status(206)
@@ -154,8 +162,8 @@ class ObjectServer:
         return response
 
     def _fault(self, key: str, pop: bool = False) -> Fault | None:
-        if self.down is not None:
-            return self.down
+        if self.outage and self.outage[0] < len(self.asked) <= self.outage[0] + self.outage[2]:
+            return self.outage[1]
         faults = self.faults.get(key, [])
         if pop and len(faults) > 1:
             return faults.pop(0)
@@ -224,6 +232,8 @@ def serving(server: ObjectServer) -> Iterator[ObjectServer]:
         finally:
             server._ended.set()
             await runner.cleanup()
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            await asyncio.gather(*left, return_exceptions=True)
 
     task = loop.create_task(serve())
 

@@ -1,6 +1,11 @@
 """Photos behind addresses: found, ordered, labelled and read as those of a folder, whatever the server does."""
 
+import importlib.util
+import math
+import re
+import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +14,12 @@ import pytest
 from conftest import BLUE, RED, picture
 from object_server import DROP, RESET, STALL, TRUNCATE, ObjectServer
 
-from batchgender import load_classifier
+from batchgender import UserError, load_classifier
+from batchgender.classify.fetches import Fetches
+from batchgender.classify.read_ahead import read_ahead
+from batchgender.errors import UnreadablePhoto
 from batchgender.photos.places.remote import endpoint, web_requests
+from batchgender.photos.places.remote.address import shown_address
 from batchgender.photos.source import PhotoSource
 
 KINDS = ("s3", "gs", "az", "http")
@@ -95,7 +104,7 @@ def test_a_pattern_matches_what_it_matches_in_a_folder_here(tree: Path) -> None:
     for pattern in ("*/0?.jpg", "**/*.jpg", "**", "*", "f*/**/*", "[ab]*/*", "[!a]*/0[0-3].jpg", "*/**/[é日ü]*"):
         expected = [path.removeprefix(f"{tree.parent}/") for path in paths(f"{tree}/{pattern}")]
         assert len(expected) > 1
-        assert paths(f"s3://photos/set/{pattern}") == [f"s3://photos/{path}" for path in expected]
+        assert paths(f"gs://photos/set/{pattern}") == [f"gs://photos/{path}" for path in expected]
     # Who names a folder of a system means it; and what is there under the very name is no pattern.
     assert paths("s3://photos/set/@eaDir/*") == ["s3://photos/set/@eaDir/b.jpg"]
     assert paths("s3://photos/set/x;y/[1].jpg") == ["[1].jpg"]
@@ -154,15 +163,228 @@ def test_a_page_that_can_not_be_listed_is_said_and_counted(object_server: Object
     assert len(said) == 1 and "set/b/: can't list it: 403 Forbidden" in said[0] and "photos are missing" in said[0]
 
 
+PASSING: list[list[int | str]] = [[503, 503, 503], [429], [500], [RESET], [DROP, DROP], [TRUNCATE], [STALL]]
+
+
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("fault", [[503, 503, 503], [429], [RESET], [DROP, DROP], [TRUNCATE], [STALL]])
-def test_what_passes_costs_no_photo(
-    object_server: ObjectServer, quick: None, kind: str, fault: list[int | str], red_or_blue: Path
-) -> None:
-    fill(object_server, [f"{index}.jpg" for index in range(6)])
-    object_server.faults = {"set/0.jpg": [*fault, 200], "set/4.jpg": [*fault, 200]}
+def test_what_passes_costs_no_photo(object_server: ObjectServer, quick: None, kind: str, red_or_blue: Path) -> None:
+    names = [f"{index:02}.jpg" for index in range(3 * len(PASSING))]
+    fill(object_server, names)
+    for index, faults in enumerate(PASSING):
+        object_server.faults[f"set/{names[3 * index]}"] = [*faults, 200]
     said: list[str] = []
     rows = list(load_classifier(red_or_blue).classify(object_server.addresses("set")[kind], notify=said.append))
-    assert [row.path for row in rows] == [f"{index}.jpg" for index in range(6)]
+    assert [row.path for row in rows] == names
     assert [row.error for row in rows if row.error] == [] and said == []
-    assert object_server.asked.count("set/0.jpg") == len(fault) + 1
+    for index, faults in enumerate(PASSING):
+        assert object_server.asked.count(f"set/{names[3 * index]}") == len(faults) + 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_stays_is_the_error_of_its_row_and_of_no_other(
+    object_server: ObjectServer, quick: None, kind: str, red_or_blue: Path
+) -> None:
+    fill(object_server, [f"{index}.jpg" for index in range(8)])
+    object_server.faults = {
+        "set/1.jpg": [403],
+        "set/2.jpg": [503],
+        "set/3.jpg": [TRUNCATE],
+        "set/4.jpg": [STALL],
+        # The very last: no other is read after it.
+        "set/7.jpg": [RESET],
+    }
+    photos = PhotoSource([object_server.addresses("set")[kind]])
+    assert photos.count_up_to(100) == 8
+    del object_server.objects["set/5.jpg"]
+    rows = {row.path: row.error for row in load_classifier(red_or_blue).rows(photos)}
+    assert list(rows) == [f"{index}.jpg" for index in range(8)] and not rows["0.jpg"] and not rows["6.jpg"]
+    assert "403 Forbidden" in rows["1.jpg"] and "404 Not Found" in rows["5.jpg"]
+    for name, reason in {"2": "503", "3": "cut short|no whole answer", "4": "no whole answer|nothing came", "7": "."}.items():
+        assert re.match(rf"tried {endpoint.TRIES} times: .*({reason})", rows[f"{name}.jpg"])
+    # What is refused is not asked for again.
+    assert object_server.asked.count("set/1.jpg") == object_server.asked.count("set/5.jpg") == 1
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
+def test_a_photo_that_changes_after_it_was_listed_is_a_row_with_an_error(
+    object_server: ObjectServer, quick: None, scheme: str
+) -> None:
+    fill(object_server, ["a.jpg", "b.jpg", "c.jpg"])
+    photos = list(PhotoSource([f"{scheme}://photos/set/"]))
+    object_server.objects["set/a.jpg"] += b"more"
+    object_server.objects["set/b.jpg"] = JPEG[RED][:100]
+    assert photos[2].read() == object_server.objects["set/c.jpg"]
+    for photo in photos[:2]:
+        with pytest.raises(UnreadablePhoto, match="changed"):
+            photo.read()
+
+
+def test_a_server_is_waited_for_as_long_as_it_asks(object_server: ObjectServer, quick: None) -> None:
+    fill(object_server, ["a.jpg"])
+    object_server.faults, object_server.retry_after = {"set/a.jpg": [503, 200]}, "1"
+    began = time.monotonic()
+    (photo,) = PhotoSource([f"{object_server.addresses('set')['http']}a.jpg"])
+    assert photo.read() == JPEG[RED] and 1 <= time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("kind", ["gs", "http"])
+def test_an_outage_is_waited_for_and_costs_no_row(
+    object_server: ObjectServer, quick: None, kind: str, red_or_blue: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(object_server, [f"{index:03}.jpg" for index in range(150)])
+    monkeypatch.setattr(endpoint, "PATIENCE", 60.0)
+    said: list[str] = []
+    rows = load_classifier(red_or_blue).classify(object_server.addresses("set")[kind], notify=said.append)
+    object_server.outage = 50, 503, 8 * 100
+    every = list(rows)
+    assert len(every) == 150 and [row.error for row in every if row.error] == []
+    assert len(said) == 1 and "503" in said[0] and "trying again, up to 60 s long" in said[0]
+
+
+@pytest.mark.parametrize("fault", [503, RESET, STALL])
+def test_an_endpoint_that_stays_down_ends_the_run_in_bounded_time(
+    object_server: ObjectServer, quick: None, fault: int | str, red_or_blue: Path
+) -> None:
+    fill(object_server, [f"{index:03}.jpg" for index in range(300)])
+    object_server.outage = 50, fault, math.inf
+    classifier = load_classifier(red_or_blue)
+    began = time.monotonic()
+    with pytest.raises(UserError, match=r"gs://photos: no answer for 2 s: "):
+        list(classifier.classify("gs://photos/set/"))
+    assert time.monotonic() - began < 15
+
+
+def test_photos_named_one_by_one_are_rows_whatever_becomes_of_their_servers(
+    object_server: ObjectServer, quick: None, red_or_blue: Path
+) -> None:
+    fill(object_server, ["a.jpg"])
+    web = object_server.addresses("set")["http"]
+    inputs = ["http://127.0.0.1:1/x.jpg", "http://127.0.0.1:1/y.jpg", f"{web}a.jpg", f"{web}none.jpg"]
+    rows = list(load_classifier(red_or_blue).classify(inputs))
+    assert [row.path for row in rows] == inputs and not rows[2].error and "404" in rows[3].error
+    assert all("can't connect to 127.0.0.1:1 (Connection refused)" in row.error for row in rows[:2])
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_large_photo_whose_size_is_not_listed_is_read_alone(
+    object_server: ObjectServer, announced: bool, red_or_blue: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(object_server, ["a.jpg", "b.jpg", "c.jpg"])
+    large = cv2.imencode(".bmp", picture(RED, (2000, 1500))[..., ::-1])[1].tobytes()
+    object_server.objects["set/b.jpg"] = large
+    object_server.chunked = not announced
+    web = object_server.addresses("set")["http"]
+    rows = list(load_classifier(red_or_blue).classify(web))
+    assert [row.prediction for row in rows] == ["Female", "Female", "Female"]
+    assert object_server.asked.count("set/b.jpg") == 2
+    monkeypatch.setattr("batchgender.photos.limits.BYTE_LIMIT", 8_500_000)
+    monkeypatch.setattr("batchgender.classify.read_ahead._READ_AHEAD", 8_500_000)
+    rows = list(load_classifier(red_or_blue).classify(web))
+    assert "larger than the limit" in rows[1].error and not rows[0].error and not rows[2].error
+
+
+def test_many_are_fetched_at_one_time_by_one_core_and_keep_their_order(
+    object_server: ObjectServer, red_or_blue: Path
+) -> None:
+    fill(object_server, [f"{index:03}.jpg" for index in range(300)])
+    object_server.latency = 0.05
+    classifier = load_classifier(red_or_blue, workers=1)
+    began = time.monotonic()
+    rows = list(classifier.classify(object_server.addresses("set")["http"]))
+    # One after the other they would take 15 s.
+    assert time.monotonic() - began < 7
+    assert [row.path for row in rows] == [f"{index:03}.jpg" for index in range(300)]
+    assert 16 < object_server.most_at_once <= endpoint.IN_FLIGHT
+
+
+def test_bytes_held_are_bounded_by_the_photos_sizes(object_server: ObjectServer) -> None:
+    large = cv2.imencode(".bmp", picture(RED, (1000, 1000))[..., ::-1])[1].tobytes()
+    object_server.objects = {f"set/{index:03}.jpg": large for index in range(32)}
+    fetches = Fetches()
+    with closing(read_ahead(list(PhotoSource(["gs://photos/set/"])), fetches)) as batches, closing(fetches):
+        assert len(next(batches)) == 3
+        time.sleep(0.5)
+        # Those of the batch, and as many behind them.
+        assert len(object_server.asked) <= 3 + 3
+
+
+def test_closing_a_run_ends_what_it_waits_for(object_server: ObjectServer, red_or_blue: Path) -> None:
+    fill(object_server, [f"{index:03}.jpg" for index in range(100)])
+    object_server.outage = 20, STALL, math.inf
+    rows = load_classifier(red_or_blue).rows(PhotoSource(["gs://photos/set/"]))
+    next(rows)
+    time.sleep(0.3)
+    began = time.monotonic()
+    rows.close()
+    assert time.monotonic() - began < 5
+
+
+def test_a_redirect_is_followed(object_server: ObjectServer) -> None:
+    fill(object_server, ["a.jpg"])
+    object_server.moved = "/old/"
+    (photo,) = PhotoSource([f"{object_server.url}/old/web/set/a.jpg"])
+    assert photo.path == "a.jpg" and photo.read() == JPEG[RED]
+    assert paths(f"{object_server.url}/old/web/set/") == ["a.jpg"]
+
+
+def test_proxies_of_the_environment_are_used(object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(object_server, ["a.jpg"])
+    monkeypatch.setenv("http_proxy", object_server.url)
+    # A host that is nowhere: the name is the proxy's to find.
+    (photo,) = PhotoSource(["http://photos.invalid/web/set/"])
+    assert photo.read() == JPEG[RED]
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://anna:secret@host/a.jpg#part", "https://host/a.jpg"),
+        ("https://host/a.jpg?X-Amz-Signature=abc&X-Amz-Date=1&v=2", "https://host/a.jpg?v=2"),
+        ("https://host/a.jpg?sv=1&sig=abc%3D", "https://host/a.jpg"),
+        ("https://host/photo?id=3&size=a%20b", "https://host/photo?id=3&size=a%20b"),
+        ("s3://bucket/a?sig=1#2", "s3://bucket/a?sig=1#2"),
+        ("photos/a@b?sig=1", "photos/a@b?sig=1"),
+    ],
+)
+def test_what_is_secret_in_an_address_is_not_shown(address: str, shown: str) -> None:
+    assert shown_address(address) == shown
+    if "@host" in address:
+        assert paths(address, "https://host/b.jpg") == [shown, "https://host/b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "package"), [("s3", "s3fs"), ("gs", "gcsfs"), ("az", "adlfs"), ("https", "aiohttp")]
+)
+def test_a_package_that_is_missing_is_named_with_its_extra(
+    scheme: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr("batchgender.extras.find_spec", lambda name: None if name == package else find(name))
+    line = rf"{scheme}:// needs the extra batchgender\[remote\] \({package} not installed\)"
+    with pytest.raises(UserError, match=line):
+        PhotoSource([f"{scheme}://somewhere/photos/"])
+
+
+def test_s3_as_moto_speaks_it(monkeypatch: pytest.MonkeyPatch, object_server: ObjectServer) -> None:
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="album")
+        for name in TREE:
+            client.put_object(Bucket="album", Key=f"set/{name}", Body=JPEG[RED])
+        photos = list(PhotoSource(["s3://album/set/"]))
+        fill(object_server, TREE)
+        assert [photo.path for photo in photos] == paths("gs://photos/set/")
+        assert all(photo.read() == JPEG[RED] for photo in photos)
+        with pytest.raises(UserError, match="s3://none: no such bucket; check the address"):
+            PhotoSource(["s3://none/set/"])
+        with pytest.raises(UserError, match="s3://album/nothing: no such object or folder"):
+            PhotoSource(["s3://album/nothing"])
+    finally:
+        server.stop()

@@ -78,7 +78,7 @@ class Endpoint:
 
         Raises UnreadablePhoto where it fails, PlaceLost, and what `request` raises but for TryAgain.
         """
-        tried, since = 0, time.monotonic()
+        tried, since, alone = 0, time.monotonic(), False
         while True:
             async with self._slots:
                 if self._lost:
@@ -94,12 +94,14 @@ class Endpoint:
             tried += 1
             since = began if tried == 1 else since
             reason = one_line(str(failure))
-            if tried >= tries:
-                if (failure.cut and not self._good) or await self._answers_others(began):
+            silent = time.monotonic() - max(since, self._answered) > self._patience
+            if tried >= tries - 1 or (silent and (self._good or tried >= _FEW_TRIES)):
+                was_alone, alone = alone, (failure.cut and not self._good) or await self._answers_others(began)
+                # Once more where others are answered: the last try may have been before the end of an outage.
+                if alone and was_alone:
                     raise UnreadablePhoto(f"tried {tried} times: {reason}") from failure
-                self._say_waiting(reason)
-            if tried >= _FEW_TRIES:
-                self._check_patience(since, reason)
+                if not alone:
+                    self._wait_or_give_up(silent, reason)
             wait = min(_FIRST_WAIT * 2 ** (tried - 1), _LONGEST_WAIT)
             await asyncio.sleep(max(wait * random.uniform(0.5, 1), failure.wait))
 
@@ -135,17 +137,15 @@ class Endpoint:
                 pass  # An answer, too.
             return self._answered > began
 
-    def _check_patience(self, since: float, reason: str) -> None:
-        """Raise PlaceLost where it has been silent for too long, for a request that fails since then."""
-        if time.monotonic() - max(since, self._answered) > self._patience:
-            self._lost = f"{self.name}: no answer for {self._patience:.0f} s: {reason}"
-            raise PlaceLost(self._lost)
-
     @property
     def _patience(self) -> float:
         return PATIENCE if self._good else FIRST_PATIENCE
 
-    def _say_waiting(self, reason: str) -> None:
+    def _wait_or_give_up(self, silent: bool, reason: str) -> None:
+        """Say that the endpoint is waited for; raises PlaceLost where it is silent for too long."""
+        if silent:
+            self._lost = f"{self.name}: no answer for {self._patience:.0f} s: {reason}"
+            raise PlaceLost(self._lost)
         if not self._waiting:
             self._waiting = True
             self._notify(f"{self.name}: {reason}; trying again, up to {self._patience:.0f} s long")
