@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import html
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -104,7 +105,7 @@ class ObjectServer:
 
     async def _of_bucket(self, request: web.BaseRequest, bucket: str, key: str, page: Any) -> web.StreamResponse:
         if bucket != "photos":
-            code = {"empty": 403, "expired": 400}.get(bucket, 404)
+            code = {"closed": 403, "expired": 400}.get(bucket, 404)
             return self._error(code, {404: "NoSuchBucket", 403: "AccessDenied", 400: "ExpiredToken"}[code])
         if key:
             return await self._photo(request, key)
@@ -215,15 +216,20 @@ def _azure_page(entries: list[tuple[str, int]], token: str) -> str:
 
 
 @contextlib.contextmanager
-def serving(server: ObjectServer) -> Iterator[ObjectServer]:
-    """Have a server serve on a port of loopback, on a thread of its own."""
+def serving(server: ObjectServer, certificate: str = "") -> Iterator[ObjectServer]:
+    """Have a server serve on a port of loopback, on a thread of its own; by TLS with a file of certificate and key."""
     loop = asyncio.new_event_loop()
     started = threading.Event()
 
     async def serve() -> None:
-        runner = web.ServerRunner(web.Server(server.answer), shutdown_timeout=0)
+        handler = web.Server(server.answer)
+        runner = web.ServerRunner(handler, shutdown_timeout=0)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", server.port)
+        tls = None
+        if certificate:
+            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            tls.load_cert_chain(certificate)
+        site = web.TCPSite(runner, "127.0.0.1", server.port, ssl_context=tls)
         await site.start()
         server.port = runner.addresses[0][1]
         started.set()
@@ -232,6 +238,9 @@ def serving(server: ObjectServer) -> Iterator[ObjectServer]:
         finally:
             server._ended.set()
             await runner.cleanup()
+            # What had connected meanwhile.
+            await asyncio.sleep(0.02)
+            await handler.shutdown(0)
             left = asyncio.all_tasks() - {asyncio.current_task()}
             await asyncio.gather(*left, return_exceptions=True)
 

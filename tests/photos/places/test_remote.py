@@ -6,13 +6,18 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import cv2
 import pytest
 from conftest import BLUE, RED, picture
-from object_server import DROP, RESET, STALL, TRUNCATE, ObjectServer
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from object_server import DROP, RESET, STALL, TRUNCATE, ObjectServer, serving
 
 from batchgender import UserError, load_classifier
 from batchgender.classify.fetches import Fetches
@@ -199,7 +204,12 @@ def test_what_stays_is_the_error_of_its_row_and_of_no_other(
     rows = {row.path: row.error for row in load_classifier(red_or_blue).rows(photos)}
     assert list(rows) == [f"{index}.jpg" for index in range(8)] and not rows["0.jpg"] and not rows["6.jpg"]
     assert "403 Forbidden" in rows["1.jpg"] and "404 Not Found" in rows["5.jpg"]
-    for name, reason in {"2": "503", "3": "cut short|no whole answer", "4": "no whole answer|nothing came", "7": "."}.items():
+    for name, reason in {
+        "2": "503",
+        "3": "cut short|no whole answer",
+        "4": "no whole answer|nothing came",
+        "7": ".",
+    }.items():
         assert re.match(rf"tried {endpoint.TRIES} times: .*({reason})", rows[f"{name}.jpg"])
     # What is refused is not asked for again.
     assert object_server.asked.count("set/1.jpg") == object_server.asked.count("set/5.jpg") == 1
@@ -333,6 +343,43 @@ def test_proxies_of_the_environment_are_used(object_server: ObjectServer, monkey
     # A host that is nowhere: the name is the proxy's to find.
     (photo,) = PhotoSource(["http://photos.invalid/web/set/"])
     assert photo.read() == JPEG[RED]
+
+
+def test_a_certificate_must_be_trusted(
+    object_server: ObjectServer, quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(object_server, ["a.jpg"])
+    certificate = write_certificate(tmp_path / "server.pem")
+    with serving(ObjectServer(object_server.objects), certificate) as server:
+        web = f"https://127.0.0.1:{server.port}/web/set/"
+        with pytest.raises(UserError, match="certificate verify failed.*SSL_CERT_FILE names certificates to trust"):
+            paths(web)
+        (photo,) = PhotoSource([f"{web}a.jpg"])
+        with pytest.raises(UnreadablePhoto, match="certificate verify failed"):
+            photo.read()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://127.0.0.1:{server.port}")
+        monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+        with pytest.raises(UserError, match=r"s3://photos: .*AWS_CA_BUNDLE names certificates to trust"):
+            paths("s3://photos/set/")
+        monkeypatch.setenv("AWS_CA_BUNDLE", certificate)
+        assert paths("s3://photos/set/") == ["a.jpg"]
+
+
+def write_certificate(path: Path) -> str:
+    """A certificate that 127.0.0.1 signs for itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    encoding, kind = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    path.write_bytes(signed.public_bytes(encoding) + key.private_bytes(encoding, kind, serialization.NoEncryption()))
+    return str(path)
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,8 @@ class S3:
                 return PlaceLost(
                     f"s3://{self._bucket}: the credentials are not accepted ({code}); {self.credentials_advice}"
                 )
+            if code == "NoSuchBucket":
+                return PlaceLost(f"s3://{self._bucket}: no such bucket; check the address")
             retry_after = answer.get("HTTPHeaders", {}).get("retry-after", "")
             return by_status(503 if code in _PASSING else status, code, retry_after)
         if isinstance(error, exceptions.SSLError):
