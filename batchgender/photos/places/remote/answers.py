@@ -1,6 +1,5 @@
 """What a server's answer means: try again, no such photo, or a photo larger than expected."""
 
-import email.utils
 import time
 from http import HTTPStatus
 
@@ -56,6 +55,8 @@ def _seconds(retry_after: str) -> float:
     try:
         seconds = float(retry_after)
     except ValueError:
+        import email.utils
+
         try:
             seconds = email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time()
         except ValueError:
