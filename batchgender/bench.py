@@ -32,6 +32,7 @@ from batchgender.photos.generated import generated_pictures
 from batchgender.photos.photo import Photo
 from batchgender.photos.resize import Size
 from batchgender.photos.source import PhotoSource
+from batchgender.results.rows import RowLayout
 from batchgender.results.sinks import CsvStream
 from batchgender.version import __version__
 
@@ -189,7 +190,7 @@ def _end_to_end(classifier: Classifier, photos: Sequence[Photo], bound: float) -
         started = time.perf_counter()
         rows = classifier.rows(itertools.islice(itertools.cycle(photos), count))
         sink = CsvStream(io.StringIO())
-        sink.begin(classifier.info.classes, {})
+        sink.begin(RowLayout(tuple(classifier.info.classes)), {})
         for row in rows:
             sink.write([row])
         rates.append(count / (time.perf_counter() - started))

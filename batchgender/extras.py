@@ -24,7 +24,12 @@ def require_extra(extra: str, purpose: str, modules: Sequence[str] = ()) -> None
     """
     missing = [name for name in modules or _MODULES[extra] if find_spec(name) is None]
     if missing:
-        raise UserError(
-            f"{purpose} needs the extra batchgender[{extra}] ({', '.join(missing)} not installed):"
-            f" pip install 'batchgender[{extra}]'"
-        )
+        raise UserError(missing_extra(extra, purpose, *missing))
+
+
+def missing_extra(extra: str, purpose: str, *missing: str) -> str:
+    """The line that names an extra, what needs it, and the modules of it that are not installed."""
+    return (
+        f"{purpose} needs the extra batchgender[{extra}] ({', '.join(missing)} not installed):"
+        f" pip install 'batchgender[{extra}]'"
+    )

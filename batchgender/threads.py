@@ -24,25 +24,38 @@ def available_cores() -> int:
 
 
 def ordered_prefetch(
-    pool: Executor, work: Callable[[Task], Result], tasks: Iterable[Task], ahead: int
+    pool: Executor,
+    work: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    ahead: int,
+    held: Callable[[Task], int] = lambda task: 0,
+    most: int = 0,
 ) -> Generator[Result]:
     """Yield `work(task)` for each task, in order, computed on `pool` for up to `ahead` tasks before they are asked for.
 
-    Tasks are taken as they are needed. When the caller stops, those that have not begun are cancelled. Raises UserError
-    where the system lets no thread begin.
+    Tasks are taken as they are needed, fewer ahead where they come with more than `most` bytes together; `held` tells a
+    task's. When the caller stops, those that have not begun are cancelled. Raises UserError where the system lets no
+    thread begin.
     """
-    pending: deque[Future[Result]] = deque()
+    pending: deque[tuple[Future[Result], int]] = deque()
+    taken = 0
     try:
         for task in tasks:
+            size = held(task)
+            taken += size
             try:
-                pending.append(pool.submit(work, task))
+                pending.append((pool.submit(work, task), size))
             except RuntimeError as error:
                 # A limit of memory or of threads.
                 raise OutOfMemory(f"no more threads here ({error}); try --workers 1, or raise the limit") from error
-            if len(pending) > ahead:
-                yield pending.popleft().result()
+            # The executor lets go of a task once it is done.
+            del task
+            while len(pending) > ahead or (pending and taken > most):
+                future, size = pending.popleft()
+                yield future.result()
+                taken -= size
         while pending:
-            yield pending.popleft().result()
+            yield pending.popleft()[0].result()
     finally:
-        for future in pending:
+        for future, _ in pending:
             future.cancel()

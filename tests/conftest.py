@@ -21,6 +21,7 @@ from drawn_faces import draw_portrait, write_portraits
 from numpy.typing import NDArray
 from object_server import ObjectServer, serving
 from PIL import ExifTags, Image
+from tiny_detectors import write_cell_detector
 
 from batchgender.cli import main
 from batchgender.errors import UnreadablePhoto
@@ -28,6 +29,7 @@ from batchgender.io import silent
 from batchgender.photos.decode import decode
 
 FACES = Path(__file__).parent.parent.parent / "shared" / "data" / "faces"
+YUNET = FACES.parent.parent / "models" / "face_detection_yunet_2026may.onnx"
 RED, BLUE = (220, 30, 30), (30, 30, 220)
 # What is started in the background ignores Ctrl-C, and so would the processes that tests stop with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -39,6 +41,29 @@ def faces() -> Path:
     if not FACES.is_dir():
         pytest.skip(f"no real face photos in {FACES}: only the project's own machines have them")
     return FACES
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sees_nothing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A detector that finds no face, for all tests: none is fetched, nor taken from the cache of who runs them."""
+    file = write_cell_detector(tmp_path_factory.mktemp("detector") / "sees_nothing.onnx", sees=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BATCHGENDER_DETECTOR", str(file))
+        yield file
+
+
+@pytest.fixture(scope="session")
+def cell_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A detector that calls bright cells faces."""
+    return write_cell_detector(tmp_path_factory.mktemp("detector") / "cells.onnx")
+
+
+@pytest.fixture(scope="session")
+def yunet() -> Path:
+    """The real detector, where this checkout has it beside it."""
+    if not YUNET.is_file():
+        pytest.skip(f"no {YUNET}: only the project's own machines have it")
+    return YUNET
 
 
 @pytest.fixture(scope="session")

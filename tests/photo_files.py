@@ -8,10 +8,13 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
+import pillow_heif
+import pillow_jxl  # noqa: F401 - registers itself
 from drawn_faces import draw_portrait
 from numpy.typing import NDArray
 from PIL import Image
 
+pillow_heif.register_heif_opener()
 Pixels = NDArray[np.uint8]
 
 # Neither square nor of a whole number of 8 x 8 blocks.
@@ -33,6 +36,8 @@ def on_white(colors: Pixels, alpha: Pixels) -> Pixels:
 
 def encoded(format: str, image: Image.Image | None = None, **options: Any) -> bytes:
     stream = io.BytesIO()
+    if format == "HEIF":
+        options.setdefault("enc_params", {"preset": "ultrafast"})
     (image or Image.fromarray(PORTRAIT)).save(stream, format, **options)
     return stream.getvalue()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import write_picture
+from photo_files import encoded
 
 ROOT = Path(__file__).parent.parent
 # In MB, on the disk: what the base install may take.
@@ -65,6 +66,15 @@ def test_the_quick_start_and_all_that_needs_no_torch_runs(run: Run, portraits: P
     evaluated = run("evaluate", "packaged", "--data", portraits, "--report", "r.html")
     assert evaluated.returncode == 0 and "accuracy" in evaluated.stdout, evaluated.stderr
     assert (tmp_path / "r.html").stat().st_size
+
+
+def test_photos_that_need_an_extra_are_rows_that_name_it(run: Run, tmp_path: Path) -> None:
+    for name, format in (("a.heic", "HEIF"), ("b.jxl", "JXL"), ("c.jpg", "JPEG")):
+        (tmp_path / name).write_bytes(encoded(format))
+    done = run("classify", "a.heic", "b.jxl", "c.jpg", "--out", "-")
+    assert done.returncode == 0, done.stderr
+    _, heic, jxl, jpeg = done.stdout.splitlines()
+    assert "pip install 'batchgender[heic]'" in heic and "pip install 'batchgender[jxl]'" in jxl and jpeg.endswith(",,")
 
 
 @pytest.mark.parametrize(

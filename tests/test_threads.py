@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from weakref import WeakSet
 
 import pytest
 
@@ -57,3 +58,25 @@ def test_an_error_comes_in_its_place_and_the_rest_is_cancelled() -> None:
 
 def test_there_is_a_core() -> None:
     assert available_cores() >= 1
+
+
+def test_tasks_that_hold_much_are_not_all_taken_ahead() -> None:
+    class Large:
+        size = 10
+
+    alive: WeakSet[Large] = WeakSet()
+    most = 0
+
+    def tasks() -> Iterator[Large]:
+        nonlocal most
+        for _ in range(50):
+            most = max(most, len(alive))
+            alive.add(large := Large())
+            yield large
+            del large
+
+    with ThreadPoolExecutor(2) as pool:
+        sizes = ordered_prefetch(pool, lambda task: task.size, tasks(), 20, lambda task: task.size, most=35)
+        assert list(sizes) == [10] * 50
+    # 35 bytes ahead, the one that goes beyond, and one on its way out of each thread.
+    assert most <= 3 + 1 + 2

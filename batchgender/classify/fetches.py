@@ -35,7 +35,7 @@ class Fetches:
 
     def read(self, content: RemoteFile, size: int) -> bytes:
         """Read one of `size` bytes; raises UnreadablePhoto, PlaceLost, and CancelledError once this is closed."""
-        return result_of(self.begin(content, size))
+        return result_of(self.begin(content, size), size)
 
     def close(self) -> None:
         """End all reads that are under way, whatever they wait for."""

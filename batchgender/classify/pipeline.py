@@ -4,16 +4,20 @@ import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from itertools import chain, repeat
 from threading import Lock, Semaphore
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from batchgender.classify.face_choice import OFF, FaceOptions, choose_faces
 from batchgender.classify.fetches import Fetches
+from batchgender.classify.given import Photos, photos_given
 from batchgender.classify.read_ahead import BYTES_HELD, Batch, read_ahead
-from batchgender.errors import NoRoom, OutOfMemory, UnreadablePhoto, UserError
+from batchgender.errors import NoRoom, OutOfMemory, UnreadablePhoto
+from batchgender.faces.face import Face
+from batchgender.faces.face_finder import FaceFinder
 from batchgender.io import Notify, silent
 from batchgender.model.execution_providers import choose_provider
 from batchgender.model.foreign_options import ForeignOptions
@@ -24,19 +28,18 @@ from batchgender.model.session import AUTO, CPU, check_provider
 from batchgender.model.thresholds import in_force
 from batchgender.photos.decode import to_size
 from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
-from batchgender.photos.photo import InMemory, Photo
+from batchgender.photos.photo import Photo
 from batchgender.photos.source import PhotoSource
-from batchgender.results.rows import Row, make_row
+from batchgender.results.rows import NO_FACE, Row, decided
 from batchgender.threads import available_cores, ordered_prefetch
 
 BATCH = 32
 # Threads a core that read ahead, for disks and network mounts that are slow to answer.
 _READERS = 4
+# Bytes of photos that come with them, as those of a compressed tar do, in all groups that are under way.
+_MOST_HELD = 2**28
 # Below this many photos "auto" tries no provider but the CPU: to set another up takes longer than they do.
 FEW = 2000
-
-# What a caller of the library may give: a path or pattern, an array, or several of either.
-Photos = str | os.PathLike[str] | NDArray[np.uint8] | Iterable[Any]
 
 
 class Classifier:
@@ -44,7 +47,7 @@ class Classifier:
 
     `workers` is the number of cores that decode and infer, `batch_size` of photos that are inferred together, and
     `provider` the execution provider that `for_photos` chooses; `notify` gets a line where the batch size must fall,
-    for the memory is too small.
+    for the memory is too small. `faces` finds and cuts the faces that are classified in the place of whole photos.
     """
 
     def __init__(
@@ -54,14 +57,20 @@ class Classifier:
         batch_size: int = BATCH,
         notify: Notify = silent,
         provider: str = CPU,
+        faces: FaceFinder | None = None,
     ) -> None:
         self.model, self.workers, self.batch_size, self.provider = model, workers, batch_size, provider
+        self.faces = faces
         self._notify, self._lock = notify, Lock()
 
     def on(self, provider: str) -> "Classifier":
         """The same classifier on another execution provider; raises UserError as `choose_provider` does."""
         model = choose_provider(self.model, provider, self.workers, self._notify)
-        return Classifier(model, self.workers, self.batch_size, self._notify)
+        return Classifier(model, self.workers, self.batch_size, self._notify, faces=self.faces)
+
+    def on_faces(self, faces: FaceFinder | None) -> "Classifier":
+        """The same classifier for these faces, or, with None, for whole photos."""
+        return Classifier(self.model, self.workers, self.batch_size, self._notify, self.provider, faces)
 
     def for_photos(self, source: PhotoSource) -> "Classifier":
         """The classifier on its execution provider; under "auto" that is the CPU where the photos are few."""
@@ -81,24 +90,29 @@ class Classifier:
         notify: Notify = silent,
         labelled: bool = True,
         label_names: LabelNames = DEFAULT_NAMES,
+        faces: str | FaceOptions = OFF,
     ) -> Iterator[Row]:
         """Yield one row for each photo under these folders, files and patterns, in the order of their paths.
 
         Arrays uint8 [height, width, 3] RGB are photos, too: their rows are in the order given, and their paths are
         their places in it, "0" and on. Lists of either are taken.
 
+        A source that others wrote is taken, too: an iterable of tuples (name, data) or (name, data, label), see
+        `named.Named`. Its rows are in its order; it is iterated once, a few batches ahead, and functions that it gives
+        are called on several threads.
+
         Photos that can't be read are rows with an error. The prediction is `Unsure` where the confidence is
         below `threshold` (0 to 1); with none given, the thresholds stored in the model decide. `notify` gets one
         line for each folder that can't be listed; with `labelled` False the folders carry no label, else `label_names`
-        are what they may be called. Raises UserError where an input does not exist or is no photo.
+        are what they may be called. `faces` are those to find and classify in the place of whole photos: "largest",
+        "all" (a row each), "auto" (for paths), or FaceOptions. Raises UserError where an input does not exist or is no
+        photo, and where the face detector can't be had.
         """
-        given = _flat(photos)
-        if arrays := [each for each in given if isinstance(each, np.ndarray)]:
-            if len(arrays) < len(given):
-                raise UserError("paths and arrays in one call; give either")
-            return self.rows(map(_photo_of_array, range(len(arrays)), arrays), threshold)
-        source = PhotoSource([os.fspath(each) for each in given], notify, label_names if labelled else None)
-        return self.for_photos(source).rows(source, threshold)
+        given = photos_given(photos, notify, label_names if labelled else None)
+        source = given if isinstance(given, PhotoSource) else None
+        wanted = FaceOptions(faces) if isinstance(faces, str) else faces
+        found = self.on_faces(choose_faces(self.info, source, wanted, self.workers, notify))
+        return (found.for_photos(source) if source else found).rows(given, threshold)
 
     def thresholds(self, threshold: float | None = None) -> dict[str, float]:
         """The thresholds by class that `threshold` puts in force: those stored in the model where it is None."""
@@ -127,7 +141,7 @@ class Classifier:
             # Closed before the pool: who waits for a photo from afar waits no longer.
             closing(Fetches()) as fetches,
             # Twice as many as there are threads: none idles while a slow photo holds up the order.
-            closing(ordered_prefetch(pool, work, groups(), 2 * threads)) as done,
+            closing(ordered_prefetch(pool, work, groups(), 2 * threads, held=_held, most=_MOST_HELD)) as done,
         ):
             for rows in done:
                 yield from rows
@@ -149,36 +163,66 @@ class Classifier:
     def _rows(self, batch: Batch, thresholds: Mapping[str, float]) -> list[Row]:
         """Decode and infer; in smaller batches from now on where the memory is too small."""
         rows: list[Row] = []
-        while len(rows) < len(batch):
+        done = 0
+        while done < len(batch):
             size = self.batch_size
             try:
-                rows += self._answers(batch[len(rows) : len(rows) + size], thresholds)
+                rows += self._answers(batch[done : done + size], thresholds)
+                done += size
             except (OutOfMemory, MemoryError):
                 self._make_smaller(size)
         return rows
 
     def _answers(self, batch: Batch, thresholds: Mapping[str, float]) -> list[Row]:
-        classes, size = self.info.classes, self.model.size
-        images: dict[int, NDArray[np.uint8]] = {}
-        errors: dict[int, str] = {}
-        for index, (_, data) in enumerate(batch):
+        rows: list[Row] = []
+        # Pictures that wait for the model, and the places of their rows. A photo may have hundreds of faces.
+        images: list[NDArray[np.uint8]] = []
+        places: list[int] = []
+        for photo, data in batch:
+            label = photo.label_among(self.info.classes)
             try:
                 if isinstance(data, UnreadablePhoto):
                     raise data
-                images[index] = to_size(data, size)
+                views = self._views(data)
             except UnreadablePhoto as error:
                 # Beside fewer photos there may be room.
                 if isinstance(error, NoRoom) and len(batch) > 1:
                     raise OutOfMemory(str(error)) from error
-                errors[index] = str(error)
-        answers = iter(self.model.predict(np.stack(list(images.values())))) if images else iter(())
-        labels = [_label_of(photo, classes) for photo, _ in batch]
-        return [
-            Row(photo.path, label=label, error=errors[index])
-            if index in errors
-            else make_row(photo.path, next(answers), classes, label, thresholds)
-            for index, ((photo, _), label) in enumerate(zip(batch, labels, strict=True))
-        ]
+                rows.append(Row(photo.path, label=label, error=str(error), time=photo.time))
+                continue
+            if not views:
+                rows.append(Row(photo.path, label=label, error=NO_FACE, time=photo.time))
+            for face, image in views:
+                places.append(len(rows))
+                rows.append(Row(photo.path, label=label, face=face, time=photo.time))
+                images.append(image)
+                if len(images) == self.batch_size:
+                    self._predict(rows, images, places, thresholds)
+        self._predict(rows, images, places, thresholds)
+        return rows
+
+    def _views(self, data: bytes | NDArray[np.uint8]) -> list[tuple[Face | None, NDArray[np.uint8]]]:
+        """What is classified of a photo: each of its faces, or the whole of it."""
+        if self.faces:
+            return [*self.faces.cut(data, self.model.size)]
+        return [(None, to_size(data, self.model.size))]
+
+    def _predict(
+        self,
+        rows: list[Row],
+        images: list[NDArray[np.uint8]],
+        places: list[int],
+        thresholds: Mapping[str, float],
+    ) -> None:
+        """Put the answers for `images` into the rows at `places`, and empty both."""
+        if not images:
+            return
+        for at, probabilities in zip(places, self.model.predict(np.stack(images)), strict=True):
+            row = rows[at]
+            prediction, rounded = decided(probabilities, self.info.classes, thresholds, row.path)
+            rows[at] = replace(row, prediction=prediction, probabilities=rounded)
+        images.clear()
+        places.clear()
 
     def _make_smaller(self, size: int) -> None:
         with self._lock:
@@ -190,6 +234,11 @@ class Classifier:
                 self._notify(f"the memory has no room for batches of {size} photos: {self.batch_size} from here on")
 
 
+def _held(photos: Sequence[Photo]) -> int:
+    """How many bytes photos hold before they are read."""
+    return sum(photo.content.held for photo in photos)
+
+
 def _some(photos: Iterator[Photo], count: int) -> list[Photo]:
     """Take the next `count` photos, or fewer where they hold much memory."""
     group: list[Photo] = []
@@ -198,31 +247,6 @@ def _some(photos: Iterator[Photo], count: int) -> list[Photo]:
         group.append(photo)
         held += photo.content.held
     return group
-
-
-def _label_of(photo: Photo, classes: Sequence[str]) -> str:
-    if photo.label is not None:
-        return photo.label
-    return photo.names.label_of(photo.path, classes, photo.root) if photo.names else ""
-
-
-def _flat(photos: Iterable[Photos]) -> list[Any]:
-    """Paths and arrays, out of the lists that hold them."""
-    found: list[Any] = []
-    for each in photos:
-        if isinstance(each, str | os.PathLike) or (isinstance(each, np.ndarray) and each.ndim <= 3):
-            found.append(each)
-        else:
-            found += _flat(each)
-    return found
-
-
-def _photo_of_array(index: int, pixels: NDArray[Any]) -> Photo:
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
-        raise UserError(
-            f"photo {index}: an array of {pixels.dtype} {list(pixels.shape)}; give uint8 [height, width, 3], RGB"
-        )
-    return Photo(str(index), InMemory(pixels), names=None)
 
 
 def load_classifier(

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from batchgender.classify.fetches import FetchAhead, Fetches
 from batchgender.errors import UnreadablePhoto
-from batchgender.photos.limits import check_bytes
 from batchgender.photos.memory import MemoryLimit
 from batchgender.photos.photo import Photo
 from batchgender.photos.places.remote.answers import LargePhoto
 from batchgender.photos.places.remote.remote_file import RemoteFile
+from batchgender.photos.reading import check_size
 
 # Photos with their bytes or pixels, or why there are none.
 Batch = list[tuple[Photo, bytes | NDArray[np.uint8] | UnreadablePhoto]]
@@ -37,7 +37,7 @@ def read_ahead(photos: Sequence[Photo], fetches: Fetches) -> Generator[Batch]:
             size = content.size()
             fetched = ahead.take() if isinstance(content, RemoteFile) and size <= BYTES_HELD else None
             if isinstance(fetched, LargePhoto):
-                check_bytes(size := fetched.size or _READ_AHEAD)
+                check_size(size := fetched.size or _READ_AHEAD)
             if size > BYTES_HELD:
                 if batch:
                     yield batch

@@ -3,19 +3,19 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from threading import Thread
 from typing import Any
 
+from batchgender.classify.face_choice import WHOLE, FaceOptions, choose_faces, face_settings
 from batchgender.classify.pipeline import FEW, Classifier
 from batchgender.errors import PlaceLost, UserError
 from batchgender.io import Notify
 from batchgender.lock import locked
-from batchgender.photos.photo import printable
-from batchgender.photos.places.remote.address import is_address
+from batchgender.photos.photo import Photo, printable
 from batchgender.photos.source import PhotoSource, skipped_text
 from batchgender.progress import Progress
 from batchgender.report.counts import RowCounts
@@ -24,20 +24,25 @@ from batchgender.report.files import check_report, write_report
 from batchgender.report.groups_csv import GroupsTable, join_by_path
 from batchgender.results.formats import FORMATS
 from batchgender.results.results_file import SIDECAR, ResultsFile
-from batchgender.results.rows import Row
+from batchgender.results.rows import Row, RowLayout
 from batchgender.results.sinks import Sink
+
+# Labels that are no class may be anything, and many.
+_UNKNOWN_LABELS = 100
+_OTHERS = "others"
 
 
 @dataclass(frozen=True)
 class RunOptions:
     """What a run does beside classifying.
 
-    `threshold` is as for `Classifier.classify`; `groups` are reported on, too; `reports` are files to write, by default
-    `NAME.report.json` beside a results file where photos carry labels. `name_unreadable` has each photo that can't be
-    read named as it comes.
+    `threshold` is as for `Classifier.classify`; `faces` says which faces are looked for; `groups` are reported on, too;
+    `reports` are files to write, by default `NAME.report.json` beside a results file where photos carry labels.
+    `name_unreadable` has each photo that can't be read named as it comes.
     """
 
     threshold: float | None = None
+    faces: FaceOptions = WHOLE
     groups: GroupsTable | None = None
     reports: tuple[str, ...] = ()
     name_unreadable: bool = False
@@ -47,7 +52,8 @@ class RunOptions:
 class FinishedRun:
     """What a run comes to: its figures, the reports written, the files left out by ending, folders not listed.
 
-    `folders` are the names of the folders that the photos lie in, where these are two.
+    `folders` are the names of the folders that the photos lie in, where these are two; `unknown_labels` counts labels
+    that are stated, and are no class of the model.
     """
 
     figures: Figures
@@ -57,6 +63,7 @@ class FinishedRun:
     seconds: float
     resumed: int
     folders: tuple[str, ...]
+    unknown_labels: Counter[str]
 
 
 def check_reports(sink: Sink, options: RunOptions) -> tuple[str, ...]:
@@ -81,7 +88,7 @@ def classify_photos(
     """
     files = check_reports(sink, options)
     # Before the locks, which make folders that are missing.
-    _check_any(source)
+    check_any(source)
     with locked([*([sink.out] if isinstance(sink, ResultsFile) else []), *files], notify):
         return _classify_alone(classifier, source, sink, options, notify)
 
@@ -93,24 +100,29 @@ def _classify_alone(
     # Again: another run may have written them until it gave its locks back.
     reports = check_reports(sink, options)
     classifier = classifier.for_photos(source)
+    classifier = classifier.on_faces(choose_faces(classifier.info, source, options.faces, classifier.workers, notify))
     info, thresholds = classifier.info, classifier.thresholds(options.threshold)
     cores = "1 core" if classifier.workers == 1 else f"{classifier.workers} cores"
     notify(f"computed by {classifier.model.session.provider}, {cores}")
     groups = options.groups and join_by_path(options.groups, lambda: (photo.path for photo in source), notify)
-    folders = _Folders()
+    folders, unknown_labels = _Folders(), Counter[str]()
     counts = RowCounts(info.classes, info.temperature, groups, info.bias)
     settings = {
         "model": classifier.model.fingerprint,
-        "photos_from": [each if is_address(each) else os.path.abspath(each) for each in source.inputs],
+        "photos_from": source.origins,
         "threshold": thresholds,
         "provider": classifier.model.session.provider,
+        **face_settings(classifier.faces),
+        **({"fps": source.fps} if source.fps else {}),
         **({} if source.names else {"labels": "none"}),
         **({"label_names": source.names.as_dict()} if source.names and source.names.given else {}),
     }
     try:
-        sink.begin(info.classes, settings)
-        photos = iter(source)
-        for row in sink.done(photo.path for photo in photos):
+        faces = classifier.faces
+        several = bool(faces and faces.every)
+        sink.begin(RowLayout(tuple(info.classes), bool(faces), several, times=source.fps is not None), settings)
+        photos = checked_labels(source, info.classes, unknown_labels)
+        for row in sink.done(photos):
             counts.add(row)
             folders.add(row.path)
         resumed = counts.photos
@@ -136,7 +148,17 @@ def _classify_alone(
     for report in written:
         write_report(report, figures, _about(classifier, source, thresholds))
     seconds = time.monotonic() - started
-    return FinishedRun(figures, written, source.skipped, source.unlistable, seconds, resumed, folders.two())
+    return FinishedRun(
+        figures, written, source.skipped, source.unlistable, seconds, resumed, folders.two(), unknown_labels
+    )
+
+
+def checked_labels(photos: Iterable[Photo], classes: Sequence[str], unknown: Counter[str]) -> Iterator[Photo]:
+    """Pass photos on, counting the labels that are stated and stand for no class: the first hundred different ones."""
+    for photo in photos:
+        if photo.label and photo.names and not photo.label_among(classes):
+            unknown[photo.label if len(unknown) < _UNKNOWN_LABELS or photo.label in unknown else _OTHERS] += 1
+        yield photo
 
 
 class _Folders:
@@ -167,7 +189,8 @@ def _about(classifier: Classifier, source: PhotoSource, thresholds: dict[str, fl
     }
 
 
-def _check_any(source: PhotoSource) -> None:
+def check_any(source: PhotoSource) -> None:
+    """Raise UserError where there is no photo."""
     if not source.count_up_to(FEW):
         beside = f", only other files: {skipped_text(source.skipped)}" if source.skipped else ""
         places = ", ".join(map(printable, source.inputs))
@@ -188,9 +211,11 @@ def _counted(
             # Beside the work: to list a large tree on a slow disk takes minutes.
             Thread(target=lambda: progress.set_total(source.total()), daemon=True).start()
         for row in rows:
+            before = counts.photos
             counts.add(row)
             folders.add(row.path)
             if row.error and options.name_unreadable:
                 notify(f"{row.path}: {row.error}")
-            progress.update(1, f"{counts.unreadable:,} unreadable" if counts.unreadable else "")
+            # The rows of one photo come together.
+            progress.update(counts.photos - before, f"{counts.unreadable:,} unreadable" if counts.unreadable else "")
             yield row

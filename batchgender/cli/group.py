@@ -13,6 +13,7 @@ from batchgender.cli.classify import classify
 from batchgender.cli.compare import compare
 from batchgender.cli.evaluate import evaluate
 from batchgender.cli.export import export
+from batchgender.cli.fetch_detector import fetch_detector
 from batchgender.cli.inspect import inspect
 from batchgender.cli.options import show_traceback, traceback_option
 from batchgender.cli.train import train
@@ -82,6 +83,6 @@ def main(ctx: click.Context) -> None:
 
 
 main.params.append(traceback_option())
-for command in (classify, compare, inspect, bench, evaluate, train, calibrate, tune, export):
+for command in (classify, compare, inspect, bench, fetch_detector, evaluate, train, calibrate, tune, export):
     command.params.append(traceback_option())
     main.add_command(command)

@@ -145,6 +145,50 @@ def foreign_options(command: Command) -> Command:
     return decorated
 
 
+def face_options(command: Command) -> Command:
+    """Which faces are looked for, and how; the command gets it whole, as `faces`."""
+
+    @wraps(command)
+    def collected(**arguments: Any) -> Any:
+        mode = arguments.pop("faces")
+        given = {name: arguments.pop(name) for name in ("detector", "min_face", "align")}
+        given = {name: value for name, value in given.items() if value}
+        if mode == "off" and given:
+            raise click.UsageError(f"--{next(iter(given)).replace('_', '-')} and --faces off exclude each other")
+        from batchgender.classify.face_choice import FaceOptions
+
+        return command(faces=FaceOptions(mode, **given), **arguments)
+
+    options = (
+        click.option(
+            "--faces",
+            # As `face_choice.MODES`, which is not imported here: --help must not wait for onnxruntime.
+            type=click.Choice(["auto", "largest", "all", "off"]),
+            default="auto",
+            show_default=True,
+            help="Look for faces: classify the largest of each photo, all of them (a row each), or photos as they are;"
+            " auto: the largest, unless the first hundred photos are face crops as the model was trained on.",
+        ),
+        click.option(
+            "--min-face",
+            metavar="PIXELS",
+            type=click.IntRange(4, 10_000),
+            help="Faces with a shorter side are none.  [default: 24]",
+        ),
+        click.option("--align", is_flag=True, help="Turn each face so that its eyes are level."),
+        click.option(
+            "--detector",
+            metavar="FILE",
+            help="YuNet's ONNX file.  [default: BATCHGENDER_DETECTOR, else the one that `fetch-detector` gets, fetched"
+            " at the first use]",
+        ),
+    )
+    decorated: Any = collected
+    for option in reversed(options):
+        decorated = option(decorated)
+    return decorated
+
+
 def _read_label_names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> LabelNames:
     try:
         return parse_label_names(value)

@@ -122,6 +122,8 @@ class ModelInfo:
     recipe: dict[str, Any] = field(default_factory=dict)
     dataset: str = ""
     metrics: SplitFigures | None = None
+    # How its training photos are framed around the face (see `faces.framing`); empty: not known.
+    framing: dict[str, float] = field(default_factory=dict)
     # Whether the logits are the mean over the photo and its mirror image.
     flip: bool = False
     precision: str = "float32"
@@ -159,7 +161,7 @@ class ModelInfo:
             if key in given or key in _REQUIRED:
                 try:
                     right = key in given and sound(given[key], given)
-                except (TypeError, ValueError, OverflowError):
+                except (TypeError, ValueError, OverflowError, KeyError):
                     right = False
                 if not right:
                     name = _NAMES_IN_FILES.get(key, key)
@@ -224,6 +226,13 @@ def _thresholds(value: Any, given: Mapping[str, Any]) -> bool:
     return known and _numbers(list(value.values()), len(value))
 
 
+def _framing(value: Any, _: Mapping[str, Any]) -> bool:
+    if value == {}:
+        return True
+    margin, share = value["margin"], value["face_share"]
+    return _numbers([margin, share], 2) and 0 <= margin <= 5 and 0 < share <= 2
+
+
 _Sound = Callable[[Any, Mapping[str, Any]], bool]
 _REQUIRED = ("classes", "input_size", "mean", "std")
 # What each field wants: a test of its value, beside the fields before it, and the words of the error.
@@ -240,6 +249,7 @@ _FIELDS: dict[str, tuple[_Sound, str]] = {
     "thresholds": (_thresholds, "a number for each class that it names"),
     "self_check": (lambda value, _: isinstance(value, list), "a list of pictures"),
     "self_check_tolerance": (lambda value, _: _numbers([value], 1) and 0 <= value <= 1, "a number from 0 to 1"),
+    "framing": (_framing, "a margin from 0 to 5 and a face_share above 0, up to 2"),
     "flip": (lambda value, _: isinstance(value, bool), "true or false"),
     **dict.fromkeys(("calibration", "recipe", "metrics", "compression"), (_table, "a table")),
     **dict.fromkeys(("architecture", "dataset", "precision", "created", "package_version", "license"), (_text, "text")),

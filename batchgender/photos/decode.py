@@ -10,13 +10,13 @@ from PIL import Image
 
 from batchgender.errors import NoRoom, UnreadablePhoto
 from batchgender.io import first_line
-from batchgender.photos import pillow_formats, raw_formats, tiff
+from batchgender.photos import heif, jpeg_xl, pillow_formats, plugins, raw_formats, tiff
 from batchgender.photos.colors import rgb_of_cmyk, shown
 from batchgender.photos.file_type import HEAD, picture_format
 from batchgender.photos.jpeg import UnusualSampling, decode_jpeg
 from batchgender.photos.jpeg_segments import read_header
 from batchgender.photos.limits import DECODING, check_claim
-from batchgender.photos.orientation import turned_upright
+from batchgender.photos.orientation import UPRIGHT, turned_upright
 from batchgender.photos.png import shown_chunks
 from batchgender.photos.resize import Size, resize
 
@@ -28,13 +28,18 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 # What a pixel takes while Pillow decodes, converts and gives it, and while it is put on white.
 _PILLOW_BYTES = 8
 _RAW_BYTES = 16
+# What a pixel of a HEIC takes while libheif's picture stands beside Pillow's.
+_HEIC_BYTES = 12
+# What a sample of a JPEG XL takes that can be shown coarse first.
+_JPEG_XL_BYTES = 9
 # What a sample of a TIFF takes beside its own bytes, as a float and as bytes.
 _SAMPLE_BYTES = 12
 # Pictures above it are averaged down as they are converted: their pixels would take long, and much memory.
 _LARGE_PIXELS = 4_000_000
+# Of EXIF's orientations this and those above it exchange the sides.
+_TURNED = 5
 _NO_ROOM = "too large for the memory of this machine"
 _NO_IMAGE = "no image of a format that can be read"
-_CONVERT = "{} is not supported; convert it to JPEG"
 
 
 def to_size(data: bytes | NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
@@ -54,8 +59,9 @@ def decode(data: bytes | NDArray[np.uint8], smallest: int = 0) -> NDArray[np.uin
 
     Where `smallest` is given, a large picture may come smaller, never with a side below it.
 
-    The orientation is taken from where the format keeps it (EXIF, XMP, AVIF's own boxes). 16-bit, gray, palette, CMYK
-    and Lab pictures become 8-bit RGB, what is transparent is shown on white, of several frames the first is taken.
+    The orientation is taken from where the format keeps it (EXIF, XMP, the boxes of AVIF and HEIC). 16-bit, gray,
+    palette, CMYK and Lab pictures become 8-bit RGB, what is transparent is shown on white, of several frames the first
+    is taken.
     Pictures that claim more pixels than the limit, or more than their bytes can hold, are refused before they are
     decoded; damage is an error as far as the format tells it.
     """
@@ -76,11 +82,26 @@ def decode(data: bytes | NDArray[np.uint8], smallest: int = 0) -> NDArray[np.uin
             check_claim(*size, len(data), pixels_a_byte=1)
             with DECODING.taken(size[0] * size[1] * _RAW_BYTES):
                 return shown(raw_formats.decode_masked_bmp(data))
-        if kind in pillow_formats.FORMATS:
+        if kind == "HEIC":
+            return _decode_heic(data, smallest)
+        if kind == "JPEG XL":
+            return _decode_jpeg_xl(data, smallest)
+        if kind in plugins.FORMATS:
             return _decode_by_pillow(data, kind, smallest)
     except (MemoryError, cv2.error) as error:
         raise NoRoom(_NO_ROOM) from error
-    raise UnreadablePhoto(_CONVERT.format(kind) if kind else _NO_IMAGE)
+    raise UnreadablePhoto(_NO_IMAGE)
+
+
+def decode_copy(data: bytes | NDArray[np.uint8], smallest: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Decode as `decode` does, in its aspect ratio, and give the height and width of the whole picture, too."""
+    if isinstance(data, bytes) and picture_format(data[:HEAD]) == "JPEG":
+        image = decode(data, smallest)
+        header = read_header(data)
+        turned = header.orientation >= _TURNED
+        return image, (header.width, header.height) if turned else (header.height, header.width)
+    image = decode(data)
+    return image, (image.shape[0], image.shape[1])
 
 
 def _decode_jpeg(data: bytes, smallest: int) -> NDArray[np.uint8]:
@@ -107,14 +128,49 @@ def _decode_by_pillow(data: bytes, kind: str, smallest: int) -> NDArray[np.uint8
     with _errors_of_pillow(kind):
         if kind == "TIFF" and not (header := tiff.read_header(data)).for_pillow:
             return _decode_tiff(data, header)
-        picture = pillow_formats.open_picture(data, kind)
+        picture = plugins.open_picture(data, kind)
         width, height = picture.size
         check_claim(width, height, len(data), pillow_formats.pixels_a_byte(picture, kind))
-        large = smallest > 0 and width * height > _LARGE_PIXELS
-        factors = (max(width // smallest, 1), max(height // smallest, 1)) if large else (1, 1)
+        factors = _factors(width, height, smallest)
         with DECODING.taken(width * height * (_PILLOW_BYTES if factors == (1, 1) else _PILLOW_BYTES // 2)):
             image = pillow_formats.pixels_of(pillow_formats.load(picture, kind, data), kind, factors)
         return turned_upright(image, pillow_formats.orientation_of(picture, kind, data))
+
+
+def _factors(width: int, height: int, smallest: int) -> tuple[int, int]:
+    """Over how many pixels, across and down, a picture is averaged."""
+    large = smallest > 0 and width * height > _LARGE_PIXELS
+    return (max(width // smallest, 1), max(height // smallest, 1)) if large else (1, 1)
+
+
+def _decode_heic(data: bytes, smallest: int) -> NDArray[np.uint8]:
+    coded = heif.coded_pixels(data)
+    with _errors_of_pillow("HEIC"):
+        picture = plugins.open_picture(data, "HEIC")
+        width, height = picture.size
+        check_claim(width, height, len(data))
+        # Where its codec is missing, another one is given in its place.
+        if not picture.info.get("primary"):
+            raise UnreadablePhoto("damaged HEIC: its primary picture can't be read")
+        with DECODING.taken(max(width * height, coded) * _HEIC_BYTES):
+            picture.load()
+            # libheif turns it as its boxes say; what its EXIF says is for other formats.
+            return pillow_formats.pixels_of(picture, "HEIC", _factors(width, height, smallest))
+
+
+def _decode_jpeg_xl(data: bytes, smallest: int) -> NDArray[np.uint8]:
+    header = jpeg_xl.read_header(data)
+    width, height = header.width, header.height
+    check_claim(width, height, len(data))
+    if header.animated:
+        # Its plugin gives the last picture.
+        raise UnreadablePhoto("an animated JPEG XL is not supported; convert it to JPEG")
+    with _errors_of_pillow("JPEG XL"), DECODING.taken(width * height * (3 + header.extra_channels) * _JPEG_XL_BYTES):
+        picture = plugins.open_picture(data, "JPEG XL")
+        image = pillow_formats.pixels_of(picture, "JPEG XL", _factors(*picture.size, smallest))
+        # The decoder turns it, but not the JPEG that a file may hold.
+        jpeg = getattr(picture, "jpeg", False)
+        return turned_upright(image, pillow_formats.orientation_of(picture, "JPEG", data) if jpeg else UPRIGHT)
 
 
 def _decode_tiff(data: bytes, header: tiff.TiffHeader) -> NDArray[np.uint8]:
@@ -134,6 +190,8 @@ def _errors_of_pillow(kind: str) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise UnreadablePhoto("claims more pixels than can be read") from error
     except Exception as error:
-        if "truncated" in str(error).lower():
+        if any(words in str(error).lower() for words in ("truncated", "end of file")):
             raise UnreadablePhoto(f"truncated {kind}: the file ends before the picture does") from error
+        if kind == "JPEG XL":  # Its plugin has one text for all.
+            raise UnreadablePhoto("truncated or damaged JPEG XL") from error
         raise UnreadablePhoto(f"damaged {kind} ({first_line(error)})") from error

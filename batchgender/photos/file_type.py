@@ -1,18 +1,28 @@
 """What a file is, by its name's ending and by its first bytes. No other module decides it."""
 
+import os
 import re
 import struct
 
 # So many bytes of a file tell its format.
 HEAD = 64
 
-_PHOTOS = """
-.jpg .jpeg .jpe .jfif .jif .pjpeg .pjp .jpg_large .jpeg_large .jpg-large .jpg_orig .mpo
-.png .png_large .apng .webp .bmp .dib .tif .tiff .gif .avif .avifs .heic .heif .heics .heifs .hif .jxl
-.jp2 .j2k .j2c .jpc .jpf .jpx .jpm .pbm .pgm .ppm .pnm .pam
-"""
+_PHOTOS = {
+    "JPEG": ".jpg .jpeg .jpe .jfif .jif .pjpeg .pjp .jpg_large .jpeg_large .jpg-large .jpg_orig .mpo",
+    "PNG": ".png .png_large .apng",
+    "WebP": ".webp",
+    "BMP": ".bmp .dib",
+    "TIFF": ".tif .tiff",
+    "GIF": ".gif",
+    "AVIF": ".avif .avifs",
+    "HEIC": ".heic .heif .heics .heifs .hif",
+    "JPEG XL": ".jxl",
+    "JPEG 2000": ".jp2 .j2k .j2c .jpc .jpf .jpx .jpm",
+    "PNM": ".pbm .pgm .ppm .pnm .pam",
+}
+_KINDS = {ending: kind for kind, endings in _PHOTOS.items() for ending in endings.split()}
 # Endings that photos have: such files are read, whatever is in them.
-PHOTO_ENDINGS = frozenset(_PHOTOS.split())
+PHOTO_ENDINGS = frozenset(_KINDS)
 _OTHERS = """
 .txt .csv .tsv .json .jsonl .ndjson .xml .yaml .yml .toml .ini .cfg .conf .log .md .rst .tex .bib .html .htm .css .js
 .parquet .arrow .feather .npy .npz .h5 .hdf5 .mat .pts .pkl .pickle .tfrecord .rds .sav .dta .geojson .kml .gpx .map
@@ -32,6 +42,9 @@ _OTHERS = """
 """
 # Endings of other files; raw formats of cameras and microscopes begin as TIFF does. Such files are not looked at.
 OTHER_ENDINGS = frozenset(_OTHERS.split())
+TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+# Endings of files that hold photos, and that are opened as a folder is where they are given.
+CONTAINER_ENDINGS = (".zip", *TAR_ENDINGS, ".parquet")
 
 _STARTS = {
     "PNG": (b"\x89PNG\r\n\x1a\n",),
@@ -50,6 +63,26 @@ _BRANDS = {
     "JPEG 2000": (b"jp2 ", b"jpx ", b"jpm "),
     "JPEG XL": (b"jxl ",),
 }
+
+
+def kind_by_ending(name: str) -> str:
+    """The format that a photo's name promises, "other endings" where it promises none."""
+    return _KINDS.get(os.path.splitext(name)[1].lower(), "other endings")
+
+
+def named_as_photo(name: str) -> bool | None:
+    """Whether a file of this name is a photo by its ending; None where its first bytes tell."""
+    ending = os.path.splitext(name)[1].lower()
+    if ending in PHOTO_ENDINGS:
+        return True
+    # ExifTool keeps a.nef as a.nef_original.
+    return False if ending.removesuffix("_original") in OTHER_ENDINGS else None
+
+
+def container_ending(name: str) -> str:
+    """The ending of a file that holds photos (".tar.gz"), as it is written; "" where the name has none of these."""
+    lower = name.lower()
+    return next((name[-len(ending) :] for ending in CONTAINER_ENDINGS if lower.endswith(ending)), "")
 
 
 def picture_format(head: bytes) -> str:

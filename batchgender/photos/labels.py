@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 
 from batchgender.errors import UserError, os_reason
 from batchgender.io import bytes_shown, one_line
+from batchgender.photos.file_type import container_ending
 
 ALIASES = {
     "Female": ("female", "woman", "women", "girl", "girls", "f"),
@@ -56,16 +57,23 @@ class LabelNames:
     def label_of(self, path: str, classes: Sequence[str], root: str = "") -> str:
         """Find the class that a path's folders carry, the part nearest to the file first; "" where none does.
 
-        `path` is relative to the folder given, with `/`; `root` is that folder's own name.
+        `path` is relative to the folder given, with `/`; `root` is that folder's own name. An archive is a folder
+        of its name without the ending.
         """
         wanted = {name_key(name): name for name in classes}
-        for part in reversed((root, *PurePath(path).parts[:-1])):
-            key = name_key(part)
-            # A class of the model may be called like an alias: "boy" beside "man".
-            known = self._given.get(key) or (part if key in wanted else _ALIAS_CLASSES.get(key))
-            if known and (name := wanted.get(name_key(known))):
-                return name
-        return ""
+        parts = reversed((root, *PurePath(path).parts[:-1]))
+        folders = (part.removesuffix(container_ending(part)) for part in parts)
+        return next((name for folder in folders if (name := self._class_of(folder, wanted))), "")
+
+    def class_named(self, name: str, classes: Sequence[str]) -> str:
+        """Find the one of a model's classes that a label stands for, "" where it stands for none."""
+        return self._class_of(name, {name_key(each): each for each in classes})
+
+    def _class_of(self, name: str, wanted: Mapping[str, str]) -> str:
+        key = name_key(name)
+        # A class of the model may be called like an alias: "boy" beside "man".
+        known = self._given.get(key) or (name if key in wanted else _ALIAS_CLASSES.get(key))
+        return wanted.get(name_key(known), "") if known else ""
 
     def check_classes(self, classes: Sequence[str]) -> None:
         """Raise UserError where names are given for what is no class of a model."""

@@ -4,9 +4,6 @@ from batchgender.errors import UnreadablePhoto
 from batchgender.photos.memory import MemoryLimit
 
 PIXEL_LIMIT = 200_000_000
-# What that many pixels take uncompressed, with transparency.
-BYTE_LIMIT = 4 * PIXEL_LIMIT
-TOO_LARGE = f"larger than the limit of {BYTE_LIMIT // 1_000_000} MB"
 # Bytes that all threads together decode at one time.
 DECODING = MemoryLimit(10**9, unasked=2**24)
 # Up to so many pixels the claim of a file costs nothing; above it, so many a byte are no photo in any format.
@@ -19,16 +16,14 @@ def check_claim(width: int, height: int, size: int, pixels_a_byte: float | None 
 
     `pixels_a_byte` is what a byte of its format can hold at most, None where that has no bound.
     """
-    pixels = width * height
-    if pixels > PIXEL_LIMIT:
-        raise UnreadablePhoto(
-            f"claims {width} x {height} pixels, more than the limit of {PIXEL_LIMIT // 1_000_000} megapixels"
-        )
+    check_pixels(width * height, f"{width} x {height} pixels", size, pixels_a_byte)
+
+
+def check_pixels(
+    pixels: int, named: str, size: int, pixels_a_byte: float | None = None, limit: int = PIXEL_LIMIT
+) -> None:
+    """As `check_claim`, of pixels that are no rectangle, or have another limit."""
+    if pixels > limit:
+        raise UnreadablePhoto(f"claims {named}, more than the limit of {limit // 1_000_000} megapixels")
     if pixels > _CHEAP_PIXELS and pixels > size * min(pixels_a_byte or _PIXELS_A_BYTE, _PIXELS_A_BYTE):
-        raise UnreadablePhoto(f"claims {width} x {height} pixels, more than its {size:,} bytes can hold")
-
-
-def check_bytes(size: int) -> None:
-    """Raise UnreadablePhoto where a file has more bytes than any picture."""
-    if size > BYTE_LIMIT:
-        raise UnreadablePhoto(TOO_LARGE)
+        raise UnreadablePhoto(f"claims {named}, more than its {size:,} bytes can hold")

@@ -1,6 +1,7 @@
 """A photo found: what its row shows of it, and where its bytes are."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -65,9 +66,10 @@ class InMemory:
 class Photo:
     """A photo found: the path that its row shows (with `/`), its content, and what it may be labelled by.
 
-    `label` is the class that a list states, "" where it states none; None where its folders decide: then `root` is the
-    name of the folder it was found under, and `names` what folders may call the classes, None where they carry no
-    label. `time` is where a frame stands in its video, in seconds.
+    `label` is what a list, an archive or a dataset calls it, as it is written there, "" where that states nothing; None
+    where its folders decide: then `root` is the name of the folder it was found under. `names` are what labels and
+    folders may call the classes, None where no photo has a label. `time` is where a frame stands in its video, in
+    seconds.
     """
 
     path: str
@@ -76,6 +78,14 @@ class Photo:
     names: LabelNames | None = DEFAULT_NAMES
     label: str | None = None
     time: float | None = None
+
+    def label_among(self, classes: Sequence[str]) -> str:
+        """The one of a model's classes that it is labelled with, "" where it is with none of them."""
+        if self.names is None:
+            return ""
+        if self.label is not None:
+            return self.names.class_named(self.label, classes)
+        return self.names.label_of(self.path, classes, self.root)
 
     def read(self) -> bytes | NDArray[np.uint8]:
         """Its file's bytes, or its pixels; raises UnreadablePhoto."""

@@ -1,8 +1,6 @@
-"""Every format but JPEG, by Pillow: a file opened, its claims checked, its pixels as they are shown, on white."""
+"""What Pillow and its plugins decode: claims before it, and the pixels as they are shown, on white."""
 
 import ctypes
-import importlib
-import io
 import logging
 import struct
 import warnings
@@ -18,21 +16,9 @@ from PIL import Image, ImageFile
 from batchgender.errors import UnreadablePhoto
 from batchgender.photos.colors import displayed, on_white
 from batchgender.photos.orientation import UPRIGHT, exif_orientation, xmp_orientation
+from batchgender.photos.plugins import open_picture
 from batchgender.photos.samples import scaled_to_bytes
 
-# By format: the class that reads it. Opened one by one, so that no other of Pillow's formats is tried.
-_PLUGINS = {
-    "PNG": "PngImagePlugin.PngImageFile",
-    "WebP": "WebPImagePlugin.WebPImageFile",
-    "GIF": "GifImagePlugin.GifImageFile",
-    "BMP": "BmpImagePlugin.BmpImageFile",
-    "TIFF": "TiffImagePlugin.TiffImageFile",
-    "AVIF": "AvifImagePlugin.AvifImageFile",
-    "JPEG 2000": "Jpeg2KImagePlugin.Jpeg2KImageFile",
-    "PNM": "PpmImagePlugin.PpmImageFile",
-    "JPEG": "JpegImagePlugin.JpegImageFile",
-}
-FORMATS = frozenset(_PLUGINS)
 # Boxes of a JPEG 2000 file that hold EXIF, by two programs, and XMP.
 _JP2_EXIF = (b"JpgTiffExif->JP2", bytes.fromhex("0537cdab9d0c4431a72afa561f2a113e"))
 _JP2_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
@@ -68,13 +54,6 @@ def _silence_libtiff() -> None:
 
 
 _silence_libtiff()
-
-
-def open_picture(data: bytes, kind: str) -> Image.Image:
-    """Read a file's header: its size and mode are known then, its pixels not yet decoded; raises what Pillow does."""
-    module, name = _PLUGINS[kind].split(".")
-    picture: Image.Image = getattr(importlib.import_module(f"PIL.{module}"), name)(io.BytesIO(data))
-    return picture
 
 
 def claimed_size(data: bytes, kind: str) -> tuple[int, int]:

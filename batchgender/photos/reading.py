@@ -2,11 +2,14 @@
 
 import os
 import stat
+from collections.abc import Callable
 
 from batchgender.errors import UnreadablePhoto, os_reason
-from batchgender.photos.file_type import HEAD, OTHER_ENDINGS, PHOTO_ENDINGS, picture_format
-from batchgender.photos.limits import check_bytes
+from batchgender.photos.file_type import HEAD, named_as_photo, picture_format
+from batchgender.photos.limits import PIXEL_LIMIT
 
+# What that many pixels take uncompressed, with transparency.
+BYTE_LIMIT = 4 * PIXEL_LIMIT
 # A larger file is looked at before it is read whole.
 _LARGE = 2**23
 
@@ -22,11 +25,25 @@ def regular_size(file: str) -> int:
         status = os.stat(file)
     except OSError as error:
         raise UnreadablePhoto(f"can't read the file: {os_reason(error)}") from error
+    except ValueError as error:
+        raise UnreadablePhoto("can't read the file: no file can be called so") from error
     # A pipe would be waited for, and a device may never end.
     if not stat.S_ISREG(status.st_mode):
         raise UnreadablePhoto("a directory, pipe or device, not a file")
-    check_bytes(status.st_size)
+    check_size(status.st_size)
     return status.st_size
+
+
+def check_size(size: int) -> None:
+    """Raise UnreadablePhoto where so many bytes are more than any picture has."""
+    if size > BYTE_LIMIT:
+        raise UnreadablePhoto(f"larger than the limit of {BYTE_LIMIT // 1_000_000} MB")
+
+
+def check_head(size: int, head: Callable[[], bytes]) -> None:
+    """Raise UnreadablePhoto where a file of `size` bytes is large and begins, for HEAD bytes, as no picture does."""
+    if size > _LARGE and not picture_format(head()):
+        raise UnreadablePhoto("no image of a format that can be read")
 
 
 def read_regular(file: str, size: int) -> bytes:
@@ -34,9 +51,8 @@ def read_regular(file: str, size: int) -> bytes:
     try:
         # A pipe may have taken its place since then: do not wait for it.
         with open(file, "rb", buffering=0, opener=open_at_once) as stream:
+            check_head(size, lambda: stream.read(HEAD))
             if size > _LARGE:
-                if not picture_format(stream.read(HEAD)):
-                    raise UnreadablePhoto("no image of a format that can be read")
                 # Zeros may be left out of a file, but no picture is mostly zeros.
                 if (written := _written(stream.fileno(), size)) < size / 2:
                     raise UnreadablePhoto(f"of its {size / 1e6:,.0f} MB only {written / 1e6:,.0f} MB were written")
@@ -53,12 +69,8 @@ def is_photo(file: str) -> bool:
 
     Only in the latter case is it opened; one that can't be opened is none.
     """
-    ending = os.path.splitext(file)[1].lower()
-    if ending in PHOTO_ENDINGS:
-        return True
-    # ExifTool keeps a.nef as a.nef_original.
-    if ending.removesuffix("_original") in OTHER_ENDINGS:
-        return False
+    if (known := named_as_photo(file)) is not None:
+        return known
     try:
         if not stat.S_ISREG(os.stat(file).st_mode):
             return False

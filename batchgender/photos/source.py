@@ -2,6 +2,7 @@
 
 import glob
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
@@ -12,18 +13,22 @@ from batchgender.errors import UserError
 from batchgender.io import Notify, silent
 from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
 from batchgender.photos.photo import Photo, printable
+from batchgender.photos.places.container import is_container, open_container
 from batchgender.photos.places.folder import Folder, SingleFile, is_system_folder, made_by_a_system
-from batchgender.photos.places.place import Findings, Place
+from batchgender.photos.places.place import Counted, Findings, OpenedPlace, Place
 from batchgender.photos.places.remote.address import is_address, shown_address
+from batchgender.photos.places.video import ENDINGS as VIDEOS
+from batchgender.photos.places.video import is_video
 from batchgender.photos.reading import is_photo
 
 # So many endings of files left out are named: a folder of other things has many.
 _ENDINGS_NAMED = 10
 # Files that people give in the place of photos, and what to do instead.
 _NO_PHOTOS = {
-    "an archive": (".zip .tar .gz .tgz .bz2 .xz .7z .rar", "unpack it and give the folder"),
-    "a list": (".txt .csv .tsv .json .jsonl .parquet", "give the photos themselves, their folder or a quoted pattern"),
-    "a video": (".mp4 .mov .avi .mkv .webm .m4v .mpg .mpeg .wmv", "save its frames as photos and give their folder"),
+    "an archive": (".gz .bz2 .xz .zst .7z .rar", "unpack it and give the folder, or pack it as .zip"),
+    "a list": (".txt .csv .tsv", "give it as --from-list"),
+    "a table": (".json .jsonl", "give the photos themselves, or a list of them"),
+    "a video": (" ".join(VIDEOS), "give --fps 1, too: one frame a second is classified"),
 }
 
 
@@ -35,18 +40,34 @@ class PhotoSource:
     folder that can't be listed and each loop of links; `skipped` counts, by ending, the files that are no photos
     (`reading.is_photo`). Hidden files (a leading dot) are left out, and folders that systems make
     (`folder.is_system_folder`). `names` are what folders may call the classes; with None no folder's name counts as a
-    label. Raises UserError where an input does not exist or is no photo.
+    label. `fps` is how many frames a second are taken of videos; with None these are left out. `opened` are places
+    beside the inputs, whose photos come last and in their own order: lists, for example. Raises UserError where an
+    input does not exist, is no photo, or can't be opened as what its ending says.
     """
 
     def __init__(
-        self, inputs: Sequence[str], notify: Notify = silent, names: LabelNames | None = DEFAULT_NAMES
+        self,
+        inputs: Sequence[str],
+        notify: Notify = silent,
+        names: LabelNames | None = DEFAULT_NAMES,
+        fps: float | None = None,
+        opened: Sequence[OpenedPlace] = (),
     ) -> None:
-        self.inputs, self.names = list(map(shown_address, inputs)), names
-        self._findings = Findings(notify, names)
-        self._places = _places(inputs, notify)
+        shown = list(map(shown_address, inputs))
+        self.inputs, self.names, self.fps = [*shown, *(place.title for place in opened)], names, fps
+        # What a resumed run compares.
+        origins = [each if is_address(each) else os.path.abspath(each) for each in shown]
+        self.origins = [*origins, *(place.origin for place in opened)]
+        self._findings = Findings(notify, names, fps)
+        self._places = [*_places(inputs, fps is not None, notify), *opened]
         self._first: list[Photo] = []
         # The walk that found these, to go on from; None where it came to its end.
         self._rest: Iterator[Photo] | None = None
+
+    @property
+    def sequential(self) -> bool:
+        """Whether some of its photos come with their bytes, for they can only be read in their order."""
+        return any(place.sequential for place in self._places)
 
     @property
     def skipped(self) -> Counter[str]:
@@ -69,18 +90,34 @@ class PhotoSource:
 
     def count_up_to(self, limit: int) -> int:
         """How many photos there are, `limit` where there are more; the photos found are kept for the next iteration."""
-        if any(place.sequential for place in self._places):
+        if self.fps or self.sequential:
             # What would be kept holds its bytes.
-            return sum(1 for _ in islice(self._walk(self._findings), limit))
+            return self._count(self._findings, limit)
         if not self._first:
             walk = self._walk(self._findings)
             self._first = list(islice(walk, limit))
             self._rest = walk if len(self._first) == limit else None
         return min(len(self._first), limit)
 
+    def first(self, count: int) -> list[Photo]:
+        """The first photos, up to `count`; the next iteration gives them, too."""
+        return list(islice(self._first or self._walk(self._findings.beside()), count))
+
     def total(self) -> int:
         """How many photos there are, by a walk of its own: it may run beside an iteration."""
-        return sum(1 for _ in self._walk(self._findings.beside()))
+        return self._count(self._findings.beside())
+
+    def _count(self, findings: Findings, limit: int = sys.maxsize) -> int:
+        findings.begin()
+        count = 0
+        for place in self._places:
+            if isinstance(place, Counted):
+                count += place.count(findings)
+            else:
+                count += sum(1 for _ in islice(place.photos(findings), limit - count))
+            if count >= limit:
+                return limit
+        return count
 
     def _walk(self, findings: Findings) -> Iterator[Photo]:
         findings.begin()
@@ -97,17 +134,12 @@ def skipped_text(skipped: Counter[str]) -> str:
     return ", ".join(kinds)
 
 
-def _places(inputs: Sequence[str], notify: Notify) -> list[Place]:
+def _places(inputs: Sequence[str], videos: bool, notify: Notify) -> list[Place]:
     """The places that inputs name, in the order of their paths; of one alone the paths are relative to it."""
     addresses = [given for given in inputs if is_address(given)]
-    files = _input_files([given for given in inputs if not is_address(given)])
+    files = _input_files([given for given in inputs if not is_address(given)], videos)
     alone = len(files) + len(set(addresses)) == 1
-    places: list[tuple[str, Place]] = [
-        (file, Folder(file, "" if alone else file.rstrip("/" + os.sep) + "/"))
-        if os.path.isdir(file)
-        else (file, SingleFile(file, os.path.basename(file) if alone else file))
-        for file in files
-    ]
+    places = [(file, _place(file, alone)) for file in files]
     if addresses:
         # Imported for those who need it: the event loop takes longer than all else here.
         from batchgender.photos.places.remote.open_places import open_places
@@ -116,15 +148,29 @@ def _places(inputs: Sequence[str], notify: Notify) -> list[Place]:
     return [place for _, place in places]
 
 
-def _input_files(inputs: Sequence[str]) -> list[str]:
+def _place(file: str, alone: bool) -> Place:
+    prefix = "" if alone else file.rstrip("/" + os.sep) + "/"
+    if os.path.isdir(file):
+        return Folder(file, prefix)
+    if is_container(file):
+        return open_container(file, prefix)
+    return SingleFile(file, os.path.basename(file) if alone else file)
+
+
+def _input_files(inputs: Sequence[str], videos: bool) -> list[str]:
     """Expand patterns, refuse what does not exist or is no photo, and drop what lies inside another input."""
+
+    def is_wanted(file: str) -> bool:
+        return is_container(file) or (videos and is_video(file)) or is_photo(file)
+
     files: list[str] = []
     for given in inputs:
         if os.path.lexists(given):
-            _refuse_no_photo(given)
+            if not (videos and is_video(given)):
+                _refuse_no_photo(given)
             files.append(given)
         elif glob.has_magic(given):
-            photos = [m for m in _matches(given) if not os.path.isdir(m) and is_photo(m)]
+            photos = [m for m in _matches(given) if not os.path.isdir(m) and is_wanted(m)]
             if not photos:
                 raise UserError(f"{printable(given)}: no photo matches this pattern")
             files.extend(photos)
@@ -134,7 +180,8 @@ def _input_files(inputs: Sequence[str]) -> list[str]:
     chosen = set(real.values())
     kept: dict[Path, str] = {}
     for file in sorted(set(files)):
-        if not _is_walked(real[file], chosen):
+        # A walk does not look into files.
+        if is_container(file) or not _is_walked(real[file], chosen):
             kept.setdefault(real[file], file)
     return list(kept.values())
 
@@ -159,5 +206,5 @@ def _refuse_no_photo(given: str) -> None:
     """Raise UserError on a file whose ending says that it is something else than a photo."""
     ending = os.path.splitext(given)[1].lower()
     for kind, (endings, instead) in _NO_PHOTOS.items():
-        if ending in endings.split() and os.path.isfile(given):
+        if ending in endings.split() and os.path.isfile(given) and not is_container(given):
             raise UserError(f"{printable(given)}: {kind}, not a photo; {instead}")

@@ -8,11 +8,11 @@ import numpy as np
 
 from batchgender.model.metadata import ClassFigures
 from batchgender.model.thresholds import UNSURE
-from batchgender.report.figures import AccuracyAtCoverage, CoveragePoint, Figures
+from batchgender.report.figures import SMALL_FACE, AccuracyAtCoverage, CoveragePoint, Figures
 from batchgender.report.group_counts import GroupCounts
 from batchgender.report.groups_csv import GroupsTable
 from batchgender.report.statistics import CalibrationError, largest_gap, share, wilson
-from batchgender.results.rows import Row
+from batchgender.results.rows import NO_FACE, Row
 
 # Probabilities have six decimals: a counter for each millionth loses nothing.
 _MILLION = 1_000_000
@@ -36,10 +36,8 @@ class RowCounts:
         bias: Sequence[float] = (),
     ) -> None:
         self.classes, self.temperature, self.bias = list(classes), temperature, bias or [0.0] * len(classes)
-        self.photos = 0
-        self.unreadable = 0
-        self.labelled = 0
-        self.labelled_unreadable = 0
+        self.photos = self.unreadable = self.no_face = self.faces = self.small_faces = 0
+        self.rows = self.labelled = self.labelled_unreadable = self.labelled_no_face = 0
         self.predictions: Counter[str] = Counter()
         count = len(self.classes)
         # Rows are labels; the last column is Unsure.
@@ -51,16 +49,22 @@ class RowCounts:
 
     def add(self, row: Row) -> None:
         """Count one row."""
-        self.photos += 1
-        if row.error:
-            self.unreadable += 1
-        else:
+        self.rows += 1
+        # A photo's faces are numbered from 1.
+        self.photos += row.face is None or row.face.number == 1
+        self.unreadable += row.unreadable
+        self.no_face += row.error == NO_FACE
+        if row.face:
+            self.faces += 1
+            self.small_faces += row.face.size < SMALL_FACE
+        if not row.error:
             self.predictions[row.prediction] += 1
         if row.label not in self.classes:
             return
         self.labelled += 1
-        if row.error or row.confidence is None:
-            self.labelled_unreadable += 1
+        if row.confidence is None:
+            self.labelled_unreadable += row.unreadable
+            self.labelled_no_face += not row.unreadable
             return
         label = self.classes.index(row.label)
         predicted = -1 if row.prediction == UNSURE else self.classes.index(row.prediction)
@@ -80,8 +84,8 @@ class RowCounts:
 
     @property
     def evaluated(self) -> int:
-        """Labelled photos that could be read."""
-        return self.labelled - self.labelled_unreadable
+        """Labelled photos, or faces, with an answer."""
+        return self.labelled - self.labelled_unreadable - self.labelled_no_face
 
     def figures(self) -> Figures:
         """The figures of the rows so far."""
@@ -92,10 +96,14 @@ class RowCounts:
         return Figures(
             photos=self.photos,
             unreadable=self.unreadable,
+            no_face=self.no_face,
+            faces=self.faces,
+            small_faces=self.small_faces,
             predictions={name: self.predictions[name] for name in [*self.classes, UNSURE]},
-            unlabelled=self.photos - self.labelled,
+            unlabelled=self.rows - self.labelled,
             labelled=self.labelled,
             labelled_unreadable=self.labelled_unreadable,
+            labelled_no_face=self.labelled_no_face,
             evaluated=self.evaluated,
             unsure=self.evaluated - answered,
             accuracy=share(correct, answered),

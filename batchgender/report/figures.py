@@ -5,6 +5,11 @@ from typing import Any
 
 from batchgender.model.metadata import ClassFigures, Interval, SplitFigures
 
+# Below so many pixels, shorter side, the answers to a face are less often right (docs/find-faces.md).
+SMALL_FACE = 30
+# Where a larger share of the faces is so small, the user is told.
+SMALL_SHARE = 0.1
+
 
 @dataclass(frozen=True)
 class CoveragePoint:
@@ -69,16 +74,22 @@ class GroupsFigures:
 class Figures:
     """What the rows of a run come to.
 
-    `predictions` counts all readable photos by prediction. Of the labelled ones, accuracy, recall, precision and F1 are
+    `photos` are files, of which `no_face` show no face; where faces are looked for, `faces` are those classified,
+    `small_faces` those below SMALL_FACE pixels, and the figures below count faces. `predictions` counts the rows with
+    an answer. Of the labelled ones, accuracy, recall, precision and F1 are
     over those answered (readable, not Unsure); AUROC, calibration error and coverage over all readable ones.
     """
 
     photos: int
     unreadable: int
+    no_face: int
+    faces: int
+    small_faces: int
     predictions: dict[str, int]
     unlabelled: int
     labelled: int
     labelled_unreadable: int
+    labelled_no_face: int
     evaluated: int
     unsure: int
     accuracy: float | None

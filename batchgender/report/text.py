@@ -1,5 +1,7 @@
 """The figures laid out for a terminal, each with half a line of what it means."""
 
+from collections.abc import Sequence
+
 from batchgender.io import bounds, percent, text_table
 from batchgender.model.thresholds import UNSURE
 from batchgender.report.figures import Figures, GroupClassFigures, GroupFigures, GroupingFigures, GroupsFigures
@@ -36,11 +38,15 @@ def swapped_labels_notice(model: str, accuracy: float | None, count: int) -> str
 def summary_text(figures: Figures) -> str:
     """Lay out how many photos got which prediction: the report of photos without labels."""
     rows = [["photos", f"{figures.photos:,}", ""]]
-    readable = figures.photos - figures.unreadable
+    answered = sum(figures.predictions.values())
+    if figures.faces:
+        rows.append(["faces", f"{figures.faces:,}", ""])
     for name, count in figures.predictions.items():
         if count or name != UNSURE:
             meaning = "below the threshold" if name == UNSURE else ""
-            rows.append([f"  {name}", f"{count:,}", f"{percent(share(count, readable))}  {meaning}".strip()])
+            rows.append([f"  {name}", f"{count:,}", f"{percent(share(count, answered))}  {meaning}".strip()])
+    if figures.no_face:
+        rows.append(["  no face found", f"{figures.no_face:,}", ""])
     if figures.unreadable:
         rows.append(["  unreadable", f"{figures.unreadable:,}", "see the column error"])
     return "\n".join(text_table(rows, "<><"))
@@ -54,11 +60,15 @@ def coverage_text(figures: Figures) -> str:
 def _overall(figures: Figures) -> str:
     left = [
         f"{count:,} {word}"
-        for count, word in ((figures.labelled_unreadable, "unreadable"), (figures.unsure, UNSURE))
+        for count, word in (
+            (figures.labelled_unreadable, "unreadable"),
+            (figures.labelled_no_face, "without a face"),
+            (figures.unsure, UNSURE),
+        )
         if count
     ]
     title = f"{figures.labelled:,} labelled photo{'' if figures.labelled == 1 else 's'}" + (
-        f", of which {' and '.join(left)}" if left else ""
+        f", of which {_listed(left)}" if left else ""
     )
     if figures.unlabelled:
         title += f"; {figures.unlabelled:,} photos without a label are in no figure below"
@@ -86,6 +96,11 @@ def _overall(figures: Figures) -> str:
         meaning = f"of the most confident 90 % of the photos, confidence at least {most.threshold:.2f}"
         rows.append(["accuracy at 90 %", percent(most.accuracy), meaning])
     return "\n".join([title, *text_table(rows, "<><")])
+
+
+def _listed(words: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def _classes(figures: Figures) -> str:

@@ -3,27 +3,27 @@
 import csv
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from batchgender.io import written_whole
 from batchgender.results.csv_style import CsvStyle
-from batchgender.results.rows import Row, cells_to_row, columns, row_to_values
+from batchgender.results.rows import Row, RowLayout
 
-Convert = Callable[[Path, Path, Sequence[str], CsvStyle], None]
+Convert = Callable[[Path, Path, RowLayout, CsvStyle], None]
 # The rows of a run are in OUT.part: what is made of them has another name until it is whole.
 _ENDING = ".tmp"
 
 
-def read_csv(path: str | os.PathLike[str]) -> Iterator[Row]:
-    """Yield the rows of a results CSV."""
+def read_csv(path: str | os.PathLike[str], layout: RowLayout) -> Iterator[Row]:
+    """Yield the rows of a results CSV of this layout."""
     with open(path, encoding="utf-8", newline="") as stream:
         reader = csv.reader(stream)
         next(reader, None)
-        yield from map(cells_to_row, reader)
+        yield from map(layout.row, reader)
 
 
-def _write_csv(part: Path, out: Path, classes: Sequence[str], style: CsvStyle) -> None:
+def _write_csv(part: Path, out: Path, layout: RowLayout, style: CsvStyle) -> None:
     if style.exact:
         os.replace(part, out)
         return
@@ -34,21 +34,21 @@ def _write_csv(part: Path, out: Path, classes: Sequence[str], style: CsvStyle) -
     part.unlink()
 
 
-def _write_json_lines(part: Path, out: Path, classes: Sequence[str], style: CsvStyle) -> None:
+def _write_json_lines(part: Path, out: Path, layout: RowLayout, style: CsvStyle) -> None:
     with written_whole(out, ending=_ENDING) as stream:
-        for row in read_csv(part):
-            stream.write(json.dumps(row_to_values(row, classes), ensure_ascii=False) + "\n")
+        for row in read_csv(part, layout):
+            stream.write(json.dumps(layout.values(row), ensure_ascii=False) + "\n")
     part.unlink()
 
 
-def _write_parquet(part: Path, out: Path, classes: Sequence[str], style: CsvStyle) -> None:
+def _write_parquet(part: Path, out: Path, layout: RowLayout, style: CsvStyle) -> None:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
     from pyarrow.parquet import ParquetWriter
 
     types = {
-        name: pa.float64() if name == "confidence" or name.startswith("p_") else pa.string()
-        for name in columns(classes)
+        name: pa.float64() if layout.is_number(name) else pa.int64() if layout.is_integer(name) else pa.string()
+        for name in layout.columns
     }
     reader = arrow_csv.open_csv(
         part,

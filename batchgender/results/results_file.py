@@ -11,9 +11,10 @@ from typing import IO, Any
 from batchgender.errors import UserError, os_reason
 from batchgender.io import check_writable, silent
 from batchgender.lock import lock_file, locked
+from batchgender.photos.photo import Photo
 from batchgender.results.csv_style import EXACT, CsvStyle
 from batchgender.results.formats import FORMATS
-from batchgender.results.rows import Row, cells_to_row, columns, row_to_cells
+from batchgender.results.rows import Row, RowLayout
 
 # What a run is resumed by stands in OUT and this.
 SIDECAR = ".part.json"
@@ -43,7 +44,7 @@ class ResultsFile:
             with locked([self.out], silent):
                 pass
         self._check_state()
-        self.classes: list[str] = []
+        self._layout = RowLayout(())
         self._stream: IO[str] | None = None
 
     def _check_state(self) -> None:
@@ -59,14 +60,14 @@ class ResultsFile:
             raise UserError(f"{self.out}: this run is finished, nothing to resume; use --overwrite to run again")
         self.resumed = self.resume and self.part.exists()
 
-    def begin(self, classes: Sequence[str], settings: dict[str, Any]) -> None:
-        """Open the file for rows of these classes.
+    def begin(self, layout: RowLayout, settings: dict[str, Any]) -> None:
+        """Open the file for rows of this layout.
 
         `settings` is what decides a row beside its photo (model digest, thresholds, inputs). Raises UserError where the
         unfinished run had others, and where the file can't be written.
         """
         self._check_state()
-        self.classes = list(classes)
+        self._layout = layout
         try:
             if self.resumed:
                 self._check_settings(settings)
@@ -76,50 +77,61 @@ class ResultsFile:
                 self.sidecar.write_text(json.dumps(settings), encoding="utf-8")
             self._stream = open(self.part, "a+", encoding="utf-8", newline="")  # noqa: SIM115
             if not self.resumed:
-                csv.writer(self._stream).writerow(columns(classes))
+                csv.writer(self._stream).writerow(layout.columns)
         except OSError as error:
             raise UserError(f"{self.part}: can't write ({os_reason(error)}); choose another --out") from error
 
-    def done(self, paths: Iterator[str]) -> Iterator[Row]:
-        """Yield the rows of the unfinished run, as long as they are those of `paths` in order; cut off the rest.
+    def done(self, photos: Iterator[Photo]) -> Iterator[Row]:
+        """Yield the rows of the unfinished run, as long as they are those of `photos` in order; cut off the rest.
 
-        Takes one path from `paths` for each row that it yields; the caller goes on with the paths left.
+        Takes one of `photos` for the rows of each that it yields; the caller goes on with the photos left.
         """
         if not self.resumed:
             return
         assert self._stream
-        kept = 0
         # A kill may leave half a character; what is torn is cut off below.
         with open(self.part, encoding="utf-8", errors="surrogateescape", newline="") as stream:
             lines = _records(stream)
             header = next(lines, None)
-            if header is None or header[1] != columns(self.classes):
+            if header is None or header[1] != self._layout.columns:
                 self._cut(0)
-                csv.writer(self._stream).writerow(columns(self.classes))
+                csv.writer(self._stream).writerow(self._layout.columns)
                 return
             kept = header[0]
-            for size, cells in lines:
-                if len(cells) != len(header[1]):
+            for size, rows in self._whole_photos(lines):
+                if (expected := next(photos, None)) is None:
                     break
-                row = cells_to_row(cells)
-                expected = next(paths, None)
-                if expected is None:
-                    break
-                if expected != row.path:
+                if expected.path != rows[0].path:
                     # Nothing is cut off: the rows are good again once the photos are as they were.
                     raise UserError(
                         f"{self.part}: the photos have changed since the run was stopped"
-                        f" ({expected!r} where it had {row.path!r}); start again with --overwrite"
+                        f" ({expected.path!r} where it had {rows[0].path!r}); start again with --overwrite"
                     )
                 kept += size
-                yield row
+                yield from rows
         self._cut(kept)
+
+    def _whole_photos(self, lines: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[Row]]]:
+        """Yield the rows of each photo of which all are there, with their size in bytes."""
+        total, rows = 0, list[Row]()
+        for size, cells in lines:
+            if len(cells) != len(self._layout.columns):
+                break
+            row = self._layout.row(cells)
+            if rows and (row.path, row.time) != (rows[0].path, rows[0].time):
+                yield total, rows
+                total, rows = 0, []
+            total += size
+            rows.append(row)
+        # The last photo may have had more faces.
+        if rows and not self._layout.several:
+            yield total, rows
 
     def write(self, rows: Sequence[Row]) -> None:
         """Append rows; raises UserError where they can't be written, with all rows before them kept."""
         assert self._stream
         try:
-            csv.writer(self._stream).writerows(row_to_cells(row, self.classes) for row in rows)
+            csv.writer(self._stream).writerows(map(self._layout.cells, rows))
             self._stream.flush()
         except OSError as error:
             raise self._cannot_write(error) from error
@@ -131,7 +143,7 @@ class ResultsFile:
             self._stream.flush()
             os.fsync(self._stream.fileno())
             self._stream.close()
-            FORMATS[self.out.suffix](self.part, self.out, self.classes, self._style)
+            FORMATS[self.out.suffix](self.part, self.out, self._layout, self._style)
             self.sidecar.unlink(missing_ok=True)
         except OSError as error:
             raise self._cannot_write(error) from error

@@ -1,4 +1,4 @@
-"""Rows: what is known of one photo, and the columns of a results file."""
+"""Rows: what is known of one photo, or of one face in it, and the columns of a results file."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,29 +6,47 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchgender.errors import UserError
+from batchgender.faces.face import Face
 from batchgender.model.thresholds import decide
+
+# The error of a photo that can be read, and shows no face.
+NO_FACE = "no face found"
+_FACE_COLUMNS = ("face", "x", "y", "width", "height", "face_score", "face_size")
+# Columns of whole numbers, and of others.
+_INTEGERS = ("face", "x", "y", "width", "height", "face_size")
+_NUMBERS = ("time", "face_score", "confidence")
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of one photo. `probabilities` are in class order, six decimals, empty where unreadable."""
+    """What is known of one photo, or of one face in it; `time` is where a frame stands in its video, in seconds.
+
+    `probabilities` are in class order, six decimals, empty where there is an error.
+    """
 
     path: str
     prediction: str = ""
     probabilities: tuple[float, ...] = ()
     label: str = ""
     error: str = ""
+    face: Face | None = None
+    time: float | None = None
 
     @property
     def confidence(self) -> float | None:
-        """The largest probability, None where the photo could not be read."""
+        """The largest probability, None where the photo could not be read, or shows no face."""
         return max(self.probabilities, default=None)
 
+    @property
+    def unreadable(self) -> bool:
+        """Whether the photo could not be read."""
+        return bool(self.error) and self.error != NO_FACE
 
-def make_row(
-    path: str, probabilities: Iterable[float], classes: Sequence[str], label: str, thresholds: Mapping[str, float]
-) -> Row:
-    """Make the row of a readable photo; `thresholds` by class decide its prediction (see `thresholds.decide`).
+
+def decided(
+    probabilities: Iterable[float], classes: Sequence[str], thresholds: Mapping[str, float], path: str
+) -> tuple[str, tuple[float, ...]]:
+    """The prediction and the rounded probabilities of a row; `thresholds` by class decide (see `thresholds.decide`).
 
     Raises UserError where a probability is no number.
     """
@@ -36,29 +54,79 @@ def make_row(
     rounded = tuple(round(float(p), 6) for p in probabilities)
     if not all(map(math.isfinite, rounded)):
         raise UserError(f"{path}: the model's answer to it is no number; the model is damaged, or unsound")
-    return Row(path, decide(rounded, classes, thresholds), rounded, label)
+    return decide(rounded, classes, thresholds), rounded
 
 
-def columns(classes: Sequence[str]) -> list[str]:
-    """Name the columns of a results file for these classes, in order."""
-    probabilities = [f"p_{name.lower()}" for name in classes]
-    return ["path", "prediction", "confidence", *probabilities, "label", "error"]
+def make_row(
+    path: str, probabilities: Iterable[float], classes: Sequence[str], label: str, thresholds: Mapping[str, float]
+) -> Row:
+    """Make the row of a readable photo, as `decided` does."""
+    return Row(path, *decided(probabilities, classes, thresholds, path), label)
 
 
-def row_to_cells(row: Row, classes: Sequence[str]) -> list[str]:
-    """The cells of a row in the order of `columns`, as text."""
-    numbers = [] if row.confidence is None else [f"{p:.6f}" for p in (row.confidence, *row.probabilities)]
-    return [row.path, row.prediction, *(numbers or [""] * (1 + len(classes))), row.label, row.error]
+@dataclass(frozen=True)
+class RowLayout:
+    """The columns of a results file: `faces` and `times` say whether those of faces and of frames are there.
+
+    With `several` a photo has a row for each of its faces.
+    """
+
+    classes: tuple[str, ...]
+    faces: bool = False
+    several: bool = False
+    times: bool = False
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns, in order."""
+        times, faces = ["time"] if self.times else [], _FACE_COLUMNS if self.faces else ()
+        probabilities = [f"p_{name.lower()}" for name in self.classes]
+        return ["path", *times, *faces, "prediction", "confidence", *probabilities, "label", "error"]
+
+    def is_number(self, column: str) -> bool:
+        """Whether a column holds numbers with decimals."""
+        return column in _NUMBERS or column.startswith("p_")
+
+    def is_integer(self, column: str) -> bool:
+        """Whether a column holds whole numbers."""
+        return column in _INTEGERS
+
+    def values(self, row: Row) -> dict[str, Any]:
+        """The values of a row by column: text, and numbers or None."""
+        numbers = row.probabilities or [None] * len(self.classes)
+        values = [row.path, *([row.time] if self.times else []), *(self._face_values(row.face) if self.faces else [])]
+        values += [row.prediction, row.confidence, *numbers, row.label, row.error]
+        return dict(zip(self.columns, values, strict=True))
+
+    def cells(self, row: Row) -> list[str]:
+        """The cells of a row in the order of `columns`, as text."""
+        cells = [row.path]
+        if self.times:
+            cells.append("" if row.time is None else f"{row.time:.3f}")
+        if self.faces:
+            *places, score, size = map(_text, self._face_values(row.face))
+            cells += [*places, score and f"{float(score):.3f}", size]
+        numbers = [] if row.confidence is None else [f"{p:.6f}" for p in (row.confidence, *row.probabilities)]
+        return [*cells, row.prediction, *(numbers or [""] * (1 + len(self.classes))), row.label, row.error]
+
+    def row(self, cells: Sequence[str]) -> Row:
+        """The row that `cells` made the cells of; raises ValueError where they are those of no row."""
+        path, *rest = cells
+        time = rest.pop(0) if self.times else ""
+        face = None
+        if self.faces:
+            (*places, score, _), rest = rest[: len(_FACE_COLUMNS)], rest[len(_FACE_COLUMNS) :]
+            number, x, y, width, height = (int(cell or 0) for cell in places)
+            face = Face(number, x, y, width, height, float(score)) if score else None
+        prediction, _, *probabilities, label, error = rest
+        numbers = tuple(float(p) for p in probabilities if p)
+        return Row(path, prediction, numbers, label, error, face, float(time) if time else None)
+
+    def _face_values(self, face: Face | None) -> list[Any]:
+        if face is None:
+            return [None] * len(_FACE_COLUMNS)
+        return [face.number, face.x, face.y, face.width, face.height, face.score, face.size]
 
 
-def cells_to_row(cells: Sequence[str]) -> Row:
-    """The row that `row_to_cells` made the cells of."""
-    path, prediction, _, *probabilities, label, error = cells
-    return Row(path, prediction, tuple(float(p) for p in probabilities if p), label, error)
-
-
-def row_to_values(row: Row, classes: Sequence[str]) -> dict[str, Any]:
-    """The values of a row by column: text, and numbers or None."""
-    numbers = row.probabilities or [None] * len(classes)
-    values = [row.path, row.prediction, row.confidence, *numbers, row.label, row.error]
-    return dict(zip(columns(classes), values, strict=True))
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)

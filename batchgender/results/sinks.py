@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from typing import IO, Any, Protocol
 
 from batchgender.errors import UserError, os_reason
+from batchgender.photos.photo import Photo
 from batchgender.results.csv_style import EXACT, CsvStyle
-from batchgender.results.rows import Row, columns, row_to_cells
+from batchgender.results.rows import Row, RowLayout
 
 
 class Sink(Protocol):
@@ -14,11 +15,11 @@ class Sink(Protocol):
 
     rows_a_write: int
 
-    def begin(self, classes: Sequence[str], settings: dict[str, Any]) -> None:
-        """Be ready for rows of these classes; `settings` decide a row beside its photo."""
+    def begin(self, layout: RowLayout, settings: dict[str, Any]) -> None:
+        """Be ready for rows of this layout; `settings` decide a row beside its photo."""
 
-    def done(self, paths: Iterator[str]) -> Iterator[Row]:
-        """Yield the rows that are there from an earlier run, taking one of `paths` for each."""
+    def done(self, photos: Iterator[Photo]) -> Iterator[Row]:
+        """Yield the rows that are there from an earlier run, taking the photo of each from `photos`."""
 
     def write(self, rows: Sequence[Row]) -> None:
         """Append rows; raises UserError where they can't be written."""
@@ -37,20 +38,20 @@ class CsvStream:
 
     def __init__(self, stream: IO[str], style: CsvStyle = EXACT) -> None:
         self._stream, self._writer, self._style = stream, csv.writer(stream), style
-        self._classes: list[str] = []
+        self._layout = RowLayout(())
 
-    def begin(self, classes: Sequence[str], settings: dict[str, Any]) -> None:
+    def begin(self, layout: RowLayout, settings: dict[str, Any]) -> None:
         """Write the header."""
-        self._classes = list(classes)
-        self._write([self._style.header(columns(classes))])
+        self._layout = layout
+        self._write([self._style.header(layout.columns)])
 
-    def done(self, paths: Iterator[str]) -> Iterator[Row]:
+    def done(self, photos: Iterator[Photo]) -> Iterator[Row]:
         """Nothing: a stream is not resumed."""
         return iter(())
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write rows; raises UserError where the stream takes no more."""
-        self._write([self._style.cells(row_to_cells(row, self._classes)) for row in rows])
+        self._write([self._style.cells(self._layout.cells(row)) for row in rows])
 
     def _write(self, lines: Sequence[Sequence[str]]) -> None:
         try:

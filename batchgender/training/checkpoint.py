@@ -56,7 +56,7 @@ class Calibration:
 class Checkpoint:
     """A trained network: weights, classes, how it was trained and on what, its calibration and its figures.
 
-    `label_names` are what the labels of its source call the classes.
+    `label_names` are what the labels of its source call the classes, `framing` is that of its training photos.
     """
 
     weights: dict[str, Tensor]
@@ -68,6 +68,7 @@ class Checkpoint:
     metrics: SplitFigures | None = None
     license: str = LICENSE
     label_names: LabelNames = DEFAULT_NAMES
+    framing: dict[str, float] = field(default_factory=dict)
 
     def network(self) -> nn.Module:
         """The network with these weights, in evaluation mode, on the CPU."""
@@ -116,6 +117,7 @@ class Checkpoint:
             dataset=Path(self.source).name if Path(self.source).exists() else self.source,
             # The figures are of the photo alone.
             metrics=None if flip else self.metrics,
+            framing=self.framing,
             flip=flip,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             package_version=__version__,
@@ -140,6 +142,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         "metrics": asdict(checkpoint.metrics) if checkpoint.metrics else {},
         "license": checkpoint.license,
         "label_names": checkpoint.label_names.as_dict(),
+        "framing": checkpoint.framing,
         "schema": _SCHEMA,
     }
     try:
@@ -199,6 +202,7 @@ def _from_dict(data: dict[str, Any]) -> Checkpoint:
         metrics=SplitFigures.from_dict(data.get("metrics", {})),
         license=data.get("license", LICENSE),
         label_names=LabelNames(data.get("label_names", {})),
+        framing=data.get("framing", {}),
     )
 
 

@@ -17,6 +17,7 @@ from batchgender.training.data.labelled_photos import LabelledPhotos, check_trai
 from batchgender.training.data.open_source import open_source
 from batchgender.training.evaluation import evaluate
 from batchgender.training.first_checks import check_space, check_splits
+from batchgender.training.framing import framing_of
 from batchgender.training.history import TensorBoardLog, epoch_line, write_history
 from batchgender.training.networks.deployed import logits_of, probabilities_of
 from batchgender.training.predictions import BATCH, predict_split
@@ -65,6 +66,7 @@ def _train_alone(plan: RunPlan, device: str, notify: Notify, tensorboard: bool) 
     sizes = f"{len(photos):,} photos to train ({counts}), {len(validation):,} to validate, {len(test):,} to test"
     notify(f"{plan.source}: {sizes}")
     notify(f"{recipe.architecture}, recipe {recipe.name}, {recipe.epochs} epochs on {target.type}, {trainer.precision}")
+    framing = start.framing if start else framing_of(photos, notify)
     state = start or trainer.state(0, [])
     if start and start.run.epoch >= recipe.epochs:
         notify(f"{out / LAST}: all {start.run.epoch} epochs are done; more with --epochs")
@@ -76,7 +78,8 @@ def _train_alone(plan: RunPlan, device: str, notify: Notify, tensorboard: bool) 
                 notify(f"no better validation accuracy in {recipe.patience} epochs: stopped after epoch {last}")
                 break
             record = trainer.epoch(epoch, out)
-            state = replace(trainer.state(epoch, [*state.run.history, record]), label_names=plan.label_names)
+            state = trainer.state(epoch, [*state.run.history, record])
+            state = replace(state, label_names=plan.label_names, framing=framing)
             _keep(state, out)
             if board:
                 board.add(record)

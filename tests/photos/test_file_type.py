@@ -1,6 +1,7 @@
 import io
 
 import numpy as np
+import photo_files  # noqa: F401 - its plugins write HEIC and JPEG XL
 import pytest
 from drawn_faces import draw_portrait
 from PIL import Image
@@ -18,6 +19,8 @@ SAVED = {
     "DIB": "",
     "TIFF": "TIFF",
     "AVIF": "AVIF",
+    "HEIF": "HEIC",
+    "JXL": "JPEG XL",
     "JPEG2000": "JPEG 2000",
     "PPM": "PNM",
     "ICO": "",

@@ -83,6 +83,8 @@ def test_nothing_of_a_damaged_picture_reaches_stderr(tmp_path: Path) -> None:
         "GIF": [{}],
         "BMP": [{}],
         "AVIF": [{}],
+        "HEIF": [{}, {"tile_size": 64}, {"thumbnails": [64]}],
+        "JXL": [{}, {"lossless": True, "use_container": True}],
         "JPEG2000": [{}, {"irreversible": True}],
         "TIFF": [{"compression": each} for each in ("tiff_lzw", "tiff_deflate", "packbits", "zstd", "jpeg", "lzma")],
     }
@@ -91,7 +93,7 @@ def test_nothing_of_a_damaged_picture_reaches_stderr(tmp_path: Path) -> None:
     sixteen = encoded("PNG", Image.fromarray(GRAY.astype(np.uint16) * 257))
     files += [sixteen, sixteen[:33] + chunk(b"iCCP", b"bad") + chunk(b"tIME", b"") + sixteen[33:]]
     random = np.random.default_rng(0)
-    for index in range(400):
+    for index in range(500):
         data = bytearray(files[index % len(files)])
         for _ in range(3):
             data[random.integers(len(data) if index % 2 else 200)] = random.integers(256)

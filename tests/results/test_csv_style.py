@@ -9,14 +9,16 @@ import pandas as pd
 import pytest
 from conftest import write_picture
 
+from batchgender.photos.photo import InMemory, Photo
 from batchgender.results.csv_style import CsvStyle
 from batchgender.results.formats import read_csv
 from batchgender.results.results_file import ResultsFile
-from batchgender.results.rows import Row, make_row
+from batchgender.results.rows import Row, RowLayout, make_row
 from batchgender.results.sinks import CsvStream, Sink
 
 Cli = Callable[..., Any]
 CLASSES = ["Female", "=Male"]
+LAYOUT = RowLayout(tuple(CLASSES))
 FORMULAS = ["=1+1|cmd.jpg", "+1.jpg", '-a,"b".jpg', "@x.jpg", "\ttab.jpg", "\rreturn.jpg", "\nfeed.jpg", "\uff1d1.jpg"]
 PLAIN = ["José 日本.jpg", "a=b.jpg", " =1.jpg", "'quoted.jpg", "nl\r\n=x.jpg"]
 STYLES = [CsvStyle(bom, safe) for bom in (False, True) for safe in (False, True)]
@@ -28,7 +30,7 @@ def rows() -> list[Row]:
 
 
 def fill(sink: Sink) -> None:
-    sink.begin(CLASSES, {})
+    sink.begin(LAYOUT, {})
     for row in rows():
         sink.write([row])
     sink.finish()
@@ -73,13 +75,13 @@ def test_a_run_that_was_stopped_is_resumed_under_another_style_to_the_same_bytes
     for style in STYLES:
         whole, out = written(tmp_path, style), tmp_path / "r.csv"
         first = ResultsFile(str(out), style=CsvStyle(safe=not style.safe))
-        first.begin(CLASSES, {})
+        first.begin(LAYOUT, {})
         first.write(rows()[:5])
         first.close()
-        assert list(read_csv(f"{out}.part")) == rows()[:5]
+        assert list(read_csv(f"{out}.part", LAYOUT)) == rows()[:5]
         second = ResultsFile(str(out), resume=True, style=style)
-        second.begin(CLASSES, {})
-        kept = list(second.done(iter([row.path for row in rows()])))
+        second.begin(LAYOUT, {})
+        kept = list(second.done(iter([Photo(row.path, InMemory(b"")) for row in rows()])))
         second.write(rows()[len(kept) :])
         second.finish()
         assert kept == rows()[:5] and out.read_bytes() == whole

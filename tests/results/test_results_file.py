@@ -2,16 +2,20 @@ import csv
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from batchgender.errors import UserError
+from batchgender.faces.face import Face
 from batchgender.model.thresholds import UNSURE
+from batchgender.photos.photo import InMemory, Photo
 from batchgender.results.formats import read_csv
 from batchgender.results.results_file import ResultsFile
-from batchgender.results.rows import Row, make_row
+from batchgender.results.rows import NO_FACE, Row, RowLayout, make_row
 
 CLASSES = ["Female", "Male"]
 ODD_PATHS = [
@@ -28,6 +32,8 @@ ODD_PATHS = [
     ' leading, "and" trailing ',
 ]
 SETTINGS = {"model": "1"}
+LAYOUT = RowLayout(tuple(CLASSES))
+FACES = RowLayout(tuple(CLASSES), faces=True, several=True)
 
 
 def rows() -> list[Row]:
@@ -35,9 +41,11 @@ def rows() -> list[Row]:
     return [*read, Row("broken.jpg", label="Male", error='empty "file", no picture')]
 
 
-def begun(out: Path | str, settings: dict[str, str] = SETTINGS, resume: bool = False) -> ResultsFile:
+def begun(
+    out: Path | str, settings: dict[str, str] = SETTINGS, resume: bool = False, layout: RowLayout = LAYOUT
+) -> ResultsFile:
     results = ResultsFile(str(out), resume)
-    results.begin(CLASSES, settings)
+    results.begin(layout, settings)
     return results
 
 
@@ -49,7 +57,7 @@ def write(out: Path, what: list[Row]) -> None:
 
 def test_every_path_comes_back_as_it_was_through_csv(tmp_path: Path) -> None:
     write(tmp_path / "r.csv", rows())
-    assert list(read_csv(str(tmp_path / "r.csv"))) == rows()
+    assert list(read_csv(str(tmp_path / "r.csv"), LAYOUT)) == rows()
     with open(tmp_path / "r.csv", encoding="utf-8", newline="") as stream:
         assert [line["path"] for line in csv.DictReader(stream)] == [row.path for row in rows()]
     assert list(pd.read_csv(tmp_path / "r.csv", keep_default_na=False)["path"]) == [row.path for row in rows()]
@@ -89,7 +97,7 @@ def test_an_unfinished_run_is_refused_and_kept(tmp_path: Path) -> None:
     first.close()
     with pytest.raises(UserError, match="unfinished run; go on with --resume or start again with --overwrite"):
         ResultsFile(str(out))
-    assert list(read_csv(f"{out}.part")) == rows()[:3]
+    assert list(read_csv(f"{out}.part", LAYOUT)) == rows()[:3]
     assert not out.exists()
 
 
@@ -103,13 +111,17 @@ def test_finished_results_are_refused_and_kept(tmp_path: Path) -> None:
     assert (tmp_path / "r.csv").read_bytes() == before
 
 
-def resumed(out: Path, what: list[Row]) -> None:
-    results = begun(out, resume=True)
-    paths: Iterator[str] = iter([row.path for row in what])
-    kept = list(results.done(paths))
+def photos_of(what: list[Row]) -> Iterator[Photo]:
+    return iter([Photo(path, InMemory(b"")) for path in dict.fromkeys(row.path for row in what)])
+
+
+def resumed(out: Path, what: list[Row], layout: RowLayout = LAYOUT) -> None:
+    results = begun(out, resume=True, layout=layout)
+    photos = photos_of(what)
+    kept = list(results.done(photos))
     assert kept == what[: len(kept)]
-    left = list(paths)
-    assert len(kept) + len(left) == len(what)
+    left = [photo.path for photo in photos]
+    assert {row.path for row in kept} | set(left) == {row.path for row in what}
     results.write([row for row in what if row.path in left])
     results.finish()
 
@@ -127,6 +139,39 @@ def test_wherever_a_run_is_cut_resuming_ends_with_the_same_bytes(tmp_path: Path)
         out.unlink()
 
 
+def test_a_photo_of_several_faces_is_resumed_whole(tmp_path: Path) -> None:
+    faces = [Row("a.jpg", error=NO_FACE)] + [
+        replace(row, face=Face(number, -3, 4, 30, 41, 0.876), path=path)
+        for path, count in (("b.jpg", 3), ("c.jpg", 1), ("d.jpg", 2))
+        for number, row in enumerate(rows()[:count], 1)
+    ]
+    whole = begun(tmp_path / "whole.csv", layout=FACES)
+    whole.write(faces)
+    whole.finish()
+    assert list(read_csv(tmp_path / "whole.csv", FACES)) == faces
+    data = (tmp_path / "whole.csv").read_bytes()
+    for size in range(len(data) + 1):
+        out = tmp_path / "r.csv"
+        begun(out, layout=FACES).close()
+        Path(f"{out}.part").write_bytes(data[:size])
+        resumed(out, faces, FACES)
+        assert out.read_bytes() == data, f"cut at byte {size}"
+        out.unlink()
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
+def test_columns_of_faces_are_numbers(tmp_path: Path, ending: str) -> None:
+    results = begun(tmp_path / f"r{ending}", layout=FACES)
+    results.write([replace(rows()[0], face=Face(1, -3, 4, 30, 41, 0.876)), Row("none.jpg", error=NO_FACE)])
+    results.finish()
+    file = str(tmp_path / f"r{ending}")
+    table = pd.read_parquet(file) if ending == ".parquet" else pd.read_json(file, lines=True)
+    assert list(table)[:8] == ["path", "face", "x", "y", "width", "height", "face_score", "face_size"]
+    numbers = table[list(table)[1:8]].to_numpy(float)
+    assert numbers[0].tolist() == [1, -3, 4, 30, 41, 0.876, 30]
+    assert np.isnan(numbers[1]).all()
+
+
 def test_resuming_under_another_model_or_with_other_photos_is_refused(tmp_path: Path) -> None:
     out = str(tmp_path / "r.csv")
     first = begun(out)
@@ -135,10 +180,10 @@ def test_resuming_under_another_model_or_with_other_photos_is_refused(tmp_path: 
     with pytest.raises(UserError, match="was begun with another model"):
         begun(out, {"model": "2"}, resume=True)
     with closing(begun(out, resume=True)) as other, pytest.raises(UserError, match="the photos have changed"):
-        list(other.done(iter(["plain.jpg", "new.jpg", "new2.jpg"])))
+        list(other.done(photos_of([Row(path) for path in ("plain.jpg", "new.jpg", "new2.jpg")])))
     # Refused, not spoilt: with the photos as they were it goes on.
     with closing(begun(out, resume=True)) as again:
-        assert list(again.done(iter([row.path for row in rows()]))) == rows()[:3]
+        assert list(again.done(photos_of(rows()))) == rows()[:3]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +207,7 @@ def test_a_folder_that_is_missing_is_made_when_the_run_begins(tmp_path: Path) ->
     out = tmp_path / "new" / "folder" / "r.csv"
     results = ResultsFile(str(out))
     assert not (tmp_path / "new").exists()
-    results.begin(CLASSES, SETTINGS)
+    results.begin(LAYOUT, SETTINGS)
     results.write(rows())
     results.finish()
-    assert list(read_csv(out)) == rows()
+    assert list(read_csv(out, LAYOUT)) == rows()

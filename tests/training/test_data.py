@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 from conftest import one_line_error, write_picture
+from photo_files import PORTRAIT, encoded
 from PIL import Image
 
 from batchgender.errors import UserError
@@ -71,6 +72,20 @@ def test_every_kind_of_source_gives_the_same_photos_and_labels(source: Path, por
     train, validation = load(source, "train"), load(source, "val")
     assert len(train) + len(validation) == 40 and min(validation.counts().values()) >= 1
     assert len(load(source, "all")) == 52
+
+
+def test_heic_and_jpeg_xl_are_trained_on(tmp_path: Path) -> None:
+    for label, picture in (("female", PORTRAIT), ("male", PORTRAIT[:, ::-1])):
+        (tmp_path / label).mkdir()
+        for ending, format in ((".heic", "HEIF"), (".jxl", "JXL"), (".png", "PNG")):
+            turned = Image.fromarray(np.ascontiguousarray(picture))
+            (tmp_path / label / f"a{ending}").write_bytes(encoded(format, turned, quality=95))
+    batches = Batches(load(tmp_path, "all"), 64, 6, print)
+    ((images, labels, _),) = batches()
+    assert sorted(labels) == [0, 0, 0, 1, 1, 1] and not batches.unreadable
+    for index in (0, 1):
+        heic, jxl, png = images[labels == index].astype(int)
+        assert max(np.abs(heic - png).mean(), np.abs(jxl - png).mean()) < 2
 
 
 def test_a_folder_without_splits_is_split_by_a_hash_that_stays(tmp_path: Path, portraits: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from batchgender.errors import os_reason
 from batchgender.photos.photo import LocalFile, Photo, printable
 from batchgender.photos.places.place import Findings
+from batchgender.photos.places.video import Video, is_video
 from batchgender.photos.reading import is_photo
 
 # What systems and network storage leave beside photos, in small letters: thumbnails, waste baskets, snapshots.
@@ -66,6 +67,8 @@ class Folder:
                     yield from self._walk(
                         os.path.join(folder, name[:-1]), prefix + name, root, (*above, here), findings
                     )
+            elif findings.fps and is_video(name):
+                yield from Video(os.path.join(folder, name), prefix + name, root).photos(findings)
             elif is_photo(file := os.path.join(folder, name)):
                 yield Photo(printable(prefix + name), LocalFile(file), root, findings.names)
             else:
@@ -83,6 +86,9 @@ class SingleFile:
     def photos(self, findings: Findings) -> Iterator[Photo]:
         """Yield it."""
         parent = os.path.basename(os.path.dirname(os.path.abspath(self.file)))
+        if findings.fps and is_video(self.file):
+            yield from Video(self.file, self.path, parent).photos(findings)
+            return
         yield Photo(printable(self.path), LocalFile(self.file), parent, findings.names)
 
 

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from batchgender.io import Notify, silent
 from batchgender.photos.labels import LabelNames
@@ -19,11 +19,13 @@ _ENDING = re.compile(r"\.[\w~-]{1,16}")
 class Findings:
     """What is found beside photos: files left out, by ending, and places that can't be listed.
 
-    `names` are what folders may call the classes, None where they carry no label; `notify` gets each line once.
+    `names` are what folders may call the classes, None where they carry no label; `fps` is how many frames a second are
+    taken of videos, None where these are left out; `notify` gets each line once.
     """
 
     notify: Notify
     names: LabelNames | None
+    fps: float | None = None
     skipped: Counter[str] = field(default_factory=Counter)
     unlistable: int = 0
     _notified: set[str] = field(default_factory=set)
@@ -35,12 +37,11 @@ class Findings:
 
     def beside(self) -> "Findings":
         """Findings of a walk beside this one, of which nothing is said."""
-        return Findings(silent, self.names)
+        return Findings(silent, self.names, self.fps)
 
     def skip(self, name: str) -> None:
         """Count a file that is no photo."""
-        ending = os.path.splitext(name)[1].lower()
-        self.skipped[ending if _ENDING.fullmatch(ending) else "no ending"] += 1
+        self.skipped[counted_ending(name)] += 1
 
     def not_listed(self, line: str) -> None:
         """Count a folder whose photos are missing, and say so."""
@@ -54,6 +55,12 @@ class Findings:
             self.notify(line)
 
 
+def counted_ending(name: str) -> str:
+    """What a file is counted by that is no photo: its ending in small letters, or that it has none."""
+    ending = os.path.splitext(name)[1].lower()
+    return ending if _ENDING.fullmatch(ending) else "no ending"
+
+
 class Place(Protocol):
     """A folder, a file, an archive: anything that holds photos. Looked through several times."""
 
@@ -63,3 +70,23 @@ class Place(Protocol):
 
     def photos(self, findings: Findings) -> Iterator[Photo]:
         """Yield its photos in the order of their paths (a sequential one in its own); raises UserError."""
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """A place that knows how many photos it has before it reads them."""
+
+    def count(self, findings: Findings) -> int:
+        """How many photos it will yield; what it leaves out is noted as `photos` does."""
+
+
+class OpenedPlace(Place, Protocol):
+    """A place that was opened before the source: a list, or photos that a program gives."""
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+
+    @property
+    def origin(self) -> str:
+        """What a resumed run compares: the same for the same photos."""

@@ -287,7 +287,7 @@ def test_a_large_photo_whose_size_is_not_listed_is_read_alone(
     rows = list(load_classifier(red_or_blue).classify(web))
     assert [row.prediction for row in rows] == ["Female", "Female", "Female"]
     assert object_server.asked.count("set/b.jpg") == 2
-    monkeypatch.setattr("batchgender.photos.limits.BYTE_LIMIT", 8_500_000)
+    monkeypatch.setattr("batchgender.photos.reading.BYTE_LIMIT", 8_500_000)
     monkeypatch.setattr("batchgender.classify.read_ahead._READ_AHEAD", 8_500_000)
     rows = list(load_classifier(red_or_blue).classify(web))
     assert "larger than the limit" in rows[1].error and not rows[0].error and not rows[2].error

@@ -1,6 +1,5 @@
 """Photos of an object store: all under a prefix, those that match a pattern, or a single one."""
 
-import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 from batchgender.errors import PlaceLost, UnreadablePhoto
-from batchgender.photos.file_type import OTHER_ENDINGS, PHOTO_ENDINGS
+from batchgender.photos.file_type import named_as_photo
 from batchgender.photos.photo import Photo
 from batchgender.photos.places.folder import is_system_folder, made_by_a_system
 from batchgender.photos.places.place import Findings
@@ -45,7 +44,7 @@ class ObjectFolder:
         for key, size in listed(self.endpoint, self.store, self.key):
             # A key that ends in a slash stands for an empty folder.
             if self.holds(key) and not key.endswith("/"):
-                if ending(key) in PHOTO_ENDINGS:
+                if named_as_photo(key):
                     content = RemoteFile(self.endpoint, key, size)
                     yield Photo(self.shown + key[len(self.key) :], content, self.root, findings.names)
                 else:
@@ -75,7 +74,7 @@ class ObjectPattern:
         """Yield what matches in the order of the keys."""
         for key, size in listed(self.endpoint, self.store, _WILDCARD.split(self.key)[0]):
             if self.holds(key) and not key.endswith("/"):
-                if is_other(key):
+                if named_as_photo(key) is False:
                     findings.skip(key.rpartition("/")[2])
                 else:
                     yield Photo(self.shown + key, RemoteFile(self.endpoint, key, size), "", findings.names)
@@ -142,16 +141,6 @@ def not_listed(name: str, error: UnreadablePhoto, store: Store) -> str:
 def has_wildcard(key: str) -> bool:
     """Whether a key may be a pattern."""
     return _WILDCARD.search(key) is not None
-
-
-def ending(key: str) -> str:
-    """The ending of a key's name, in small letters."""
-    return os.path.splitext(key)[1].lower()
-
-
-def is_other(key: str) -> bool:
-    """Whether a key ends as something else than a photo."""
-    return ending(key).removesuffix("_original") in OTHER_ENDINGS
 
 
 @cache

@@ -8,7 +8,7 @@ from typing import Protocol
 from batchgender.errors import UserError
 from batchgender.extras import require_extra
 from batchgender.io import Notify, one_line
-from batchgender.photos.file_type import PHOTO_ENDINGS
+from batchgender.photos.file_type import named_as_photo
 from batchgender.photos.photo import Photo
 from batchgender.photos.places.place import Findings, Place
 from batchgender.photos.places.remote.address import WEB, Address, decoded, last_name, parse_address, shown_address
@@ -20,9 +20,7 @@ from batchgender.photos.places.remote.objects import (
     ObjectFolder,
     ObjectPattern,
     SingleObject,
-    ending,
     has_wildcard,
-    is_other,
     page_of,
 )
 from batchgender.photos.places.remote.remote_file import RemoteFile
@@ -114,14 +112,14 @@ class _Opener:
         except UserError as error:
             # Who may read a photo may not list the bucket.
             refused = error.__cause__
-            if not (isinstance(refused, Refused) and refused.status == 403 and ending(key) in PHOTO_ENDINGS):
+            if not (isinstance(refused, Refused) and refused.status == 403 and named_as_photo(key)):
                 raise
             first = (key, None)
         root, _, name = f"{address.bucket}/{key}".removesuffix("/").rpartition("/")
         if not key or key.endswith("/"):
             return ObjectFolder(endpoint, store, key, "" if self._alone else shown.rstrip("/") + "/", name)
         if first and first[0] == key:
-            if is_other(key):
+            if named_as_photo(key) is False:
                 raise UserError(f"{one_line(shown)}: not a photo by its ending; fetch it first if it holds photos")
             path = name if self._alone else shown
             return SingleObject(endpoint, key, first[1], path, root.rpartition("/")[2])

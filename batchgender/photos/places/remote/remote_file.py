@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batchgender.errors import UnreadablePhoto
-from batchgender.photos.limits import BYTE_LIMIT, TOO_LARGE, check_bytes
 from batchgender.photos.places.remote.answers import LargePhoto
+from batchgender.photos.reading import BYTE_LIMIT, check_size
 
 if TYPE_CHECKING:
     from batchgender.photos.places.remote.endpoint import Endpoint
@@ -24,7 +24,7 @@ class RemoteFile:
     def size(self) -> int:
         """Its size in bytes, 0 where it is not known; raises UnreadablePhoto where it is too large."""
         size = self.listed or 0
-        check_bytes(size)
+        check_size(size)
         return size
 
     def begin(self, limit: int) -> Future[bytes]:
@@ -36,12 +36,13 @@ class RemoteFile:
 
     def read(self, size: int) -> bytes:
         """Its bytes, where its size is not known up to the limit; raises UnreadablePhoto, and PlaceLost."""
-        return result_of(self.begin(size or BYTE_LIMIT))
+        limit = size or BYTE_LIMIT
+        return result_of(self.begin(limit), limit)
 
 
-def result_of(begun: "Future[bytes]") -> bytes:
-    """The bytes of a photo that was begun; raises UnreadablePhoto, where they are too many, too, and PlaceLost."""
+def result_of(begun: "Future[bytes]", size: int) -> bytes:
+    """The bytes of a photo that was begun, up to `size`; raises UnreadablePhoto, where they are too many, too, and PlaceLost."""
     try:
         return begun.result()
     except LargePhoto as large:
-        raise UnreadablePhoto(TOO_LARGE) from large
+        raise UnreadablePhoto(f"larger than the limit of {size // 1_000_000} MB") from large

@@ -8,13 +8,13 @@ from functools import partial
 from itertools import islice
 
 from batchgender.errors import PlaceLost, UnreadablePhoto
-from batchgender.photos.file_type import PHOTO_ENDINGS
+from batchgender.photos.file_type import named_as_photo
 from batchgender.photos.photo import Photo
 from batchgender.photos.places.folder import is_system_folder
 from batchgender.photos.places.place import Findings
 from batchgender.photos.places.remote.address import decoded, shown_address
 from batchgender.photos.places.remote.endpoint import PAGE_TRIES, Endpoint
-from batchgender.photos.places.remote.objects import ending, not_listed
+from batchgender.photos.places.remote.objects import not_listed
 from batchgender.photos.places.remote.remote_file import RemoteFile
 from batchgender.photos.places.remote.web import Web
 
@@ -71,7 +71,7 @@ class WebFolder:
                     yield from self._walk(links[name], prefix + name, depth + 1, begun[0], findings)
                     begun.popleft()
                     begun.extend(map(self._begun, islice(coming, 1)))
-                elif ending(name) in PHOTO_ENDINGS:
+                elif named_as_photo(name):
                     yield Photo(prefix + name, RemoteFile(self.endpoint, links[name]), self.root, findings.names)
                 else:
                     findings.skip(name)

@@ -41,6 +41,19 @@ def classes_of_values(
     return {value: class_of[name_key(text)] for value, text in texts.items()}
 
 
+def stated_classes(
+    declared: Sequence[str] | None, values: Iterable[Any], column: str, names: LabelNames, notify: Notify
+) -> dict[Hashable, str]:
+    """`classes_of_values` of photos that need no label: where the values are numbers, and no classes, that is said."""
+    class_of = classes_of_values(declared, values, column, names, notify)
+    if class_of and all(map(is_number, class_of.values())):
+        notify(
+            f"the column {column} holds numbers that stand for no class, its photos count as unlabelled; --label-names"
+            " says which class a number is (--label-names male=1 --label-names female=2, for example)"
+        )
+    return class_of
+
+
 def names_a_class(column: str, names: LabelNames) -> str | None:
     """The class that a column asks about by its name, Female or Male (is_female, isMale); None where it does not."""
     words = re.findall(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+", column)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from batchgender.errors import UserError
+from batchgender.photos.label_columns import classes_of_values
 from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
-from batchgender.training.data.label_columns import classes_of_values
 
 
 def classes(values: list[Any], names: LabelNames = DEFAULT_NAMES, declared: list[str] | None = None) -> Any:
