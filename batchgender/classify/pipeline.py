@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchgender.classify.face_choice import OFF, FaceOptions, choose_faces
+from batchgender.classify.fetches import Fetches
 from batchgender.classify.given import Photos, photos_given
 from batchgender.classify.read_ahead import BYTES_HELD, Batch, read_ahead
 from batchgender.errors import NoRoom, OutOfMemory, UnreadablePhoto
@@ -132,25 +133,26 @@ class Classifier:
                     return
                 yield group
 
-        with ThreadPoolExecutor(threads) as pool:
-            # Twice as many as there are threads: none idles while a slow photo holds up the order.
-            work = ordered_prefetch(
-                pool,
-                lambda group: self._group(group, thresholds, cores),
-                groups(),
-                2 * threads,
-                held=lambda group: sum(photo.content.held for photo in group),
-                most=_MOST_HELD,
-            )
-            with closing(work):
-                for rows in work:
-                    yield from rows
+        def work(group: list[Photo]) -> list[Row]:
+            return self._group(group, thresholds, cores, fetches)
 
-    def _group(self, photos: Sequence[Photo], thresholds: Mapping[str, float], cores: Semaphore) -> list[Row]:
+        with (
+            ThreadPoolExecutor(threads) as pool,
+            # Closed before the pool: who waits for a photo from afar waits no longer.
+            closing(Fetches()) as fetches,
+            # Twice as many as there are threads: none idles while a slow photo holds up the order.
+            closing(ordered_prefetch(pool, work, groups(), 2 * threads, held=_held, most=_MOST_HELD)) as done,
+        ):
+            for rows in done:
+                yield from rows
+
+    def _group(
+        self, photos: Sequence[Photo], thresholds: Mapping[str, float], cores: Semaphore, fetches: Fetches
+    ) -> list[Row]:
         """Read without a core, then decode and infer on one."""
         rows: list[Row] = []
         # Closed at once where it fails: it may hold memory that others wait for.
-        with closing(read_ahead(photos)) as batches:
+        with closing(read_ahead(photos, fetches)) as batches:
             for batch in batches:
                 with cores:
                     rows += self._rows(batch, thresholds)
@@ -230,6 +232,11 @@ class Classifier:
             if self.batch_size == size:
                 self.batch_size = size // 2
                 self._notify(f"the memory has no room for batches of {size} photos: {self.batch_size} from here on")
+
+
+def _held(photos: Sequence[Photo]) -> int:
+    """How many bytes photos hold before they are read."""
+    return sum(photo.content.held for photo in photos)
 
 
 def _some(photos: Iterator[Photo], count: int) -> list[Photo]:

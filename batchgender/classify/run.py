@@ -12,7 +12,7 @@ from typing import Any
 
 from batchgender.classify.face_choice import WHOLE, FaceOptions, choose_faces, face_settings
 from batchgender.classify.pipeline import FEW, Classifier
-from batchgender.errors import UserError
+from batchgender.errors import PlaceLost, UserError
 from batchgender.io import Notify
 from batchgender.lock import locked
 from batchgender.photos.photo import Photo, printable
@@ -132,6 +132,10 @@ def _classify_alone(
             while group := list(islice(rows, sink.rows_a_write)):
                 sink.write(group)
         sink.finish()
+    except PlaceLost as error:
+        if isinstance(sink, ResultsFile):
+            raise UserError(f"{error}; the rows so far are kept, go on with --resume") from error
+        raise
     except KeyboardInterrupt:
         if isinstance(sink, ResultsFile):
             notify(f"{sink.part}: the {counts.photos:,} rows so far are kept, go on with --resume")

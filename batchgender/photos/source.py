@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
+from operator import itemgetter
 from pathlib import Path
 
 from batchgender.errors import UserError
@@ -15,6 +16,7 @@ from batchgender.photos.photo import Photo, printable
 from batchgender.photos.places.container import is_container, open_container
 from batchgender.photos.places.folder import Folder, SingleFile, is_system_folder, made_by_a_system
 from batchgender.photos.places.place import Counted, Findings, OpenedPlace, Place
+from batchgender.photos.places.remote.address import is_address, shown_address
 from batchgender.photos.places.video import ENDINGS as VIDEOS
 from batchgender.photos.places.video import is_video
 from batchgender.photos.reading import is_photo
@@ -51,11 +53,13 @@ class PhotoSource:
         fps: float | None = None,
         opened: Sequence[OpenedPlace] = (),
     ) -> None:
-        self.inputs, self.names, self.fps = [*inputs, *(place.title for place in opened)], names, fps
+        shown = list(map(shown_address, inputs))
+        self.inputs, self.names, self.fps = [*shown, *(place.title for place in opened)], names, fps
         # What a resumed run compares.
-        self.origins = [*map(os.path.abspath, inputs), *(place.origin for place in opened)]
+        origins = [each if is_address(each) else os.path.abspath(each) for each in shown]
+        self.origins = [*origins, *(place.origin for place in opened)]
         self._findings = Findings(notify, names, fps)
-        self._places = [*_places(inputs, videos=fps is not None), *opened]
+        self._places = [*_places(inputs, fps is not None, notify), *opened]
         self._first: list[Photo] = []
         # The walk that found these, to go on from; None where it came to its end.
         self._rest: Iterator[Photo] | None = None
@@ -130,10 +134,18 @@ def skipped_text(skipped: Counter[str]) -> str:
     return ", ".join(kinds)
 
 
-def _places(inputs: Sequence[str], videos: bool) -> list[Place]:
+def _places(inputs: Sequence[str], videos: bool, notify: Notify) -> list[Place]:
     """The places that inputs name, in the order of their paths; of one alone the paths are relative to it."""
-    files = _input_files(inputs, videos)
-    return [_place(file, len(files) == 1) for file in files]
+    addresses = [given for given in inputs if is_address(given)]
+    files = _input_files([given for given in inputs if not is_address(given)], videos)
+    alone = len(files) + len(set(addresses)) == 1
+    places = [(file, _place(file, alone)) for file in files]
+    if addresses:
+        # Imported for those who need it: the event loop takes longer than all else here.
+        from batchgender.photos.places.remote.open_places import open_places
+
+        places = sorted([*places, *open_places(addresses, alone, notify)], key=itemgetter(0))
+    return [place for _, place in places]
 
 
 def _place(file: str, alone: bool) -> Place:
