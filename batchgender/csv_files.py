@@ -1,4 +1,4 @@
-"""Reading CSV files as spreadsheets write them, and names as systems spell them."""
+"""Reading text and CSV files as spreadsheets and systems write them, and names as systems spell them."""
 
 import csv
 import io
@@ -28,6 +28,10 @@ class CsvText:
     rest: IO[str]
     separator: str
 
+    def has_column(self, column: str) -> bool:
+        """Whether the header has a cell of this name."""
+        return _has_cell(self.header, self.separator, column)
+
     @property
     def decimal(self) -> str:
         """The sign before decimals: a comma, as Excel writes in many countries, or, where commas separate, a point."""
@@ -47,12 +51,20 @@ def open_csv(file: str | os.PathLike[str], column: str) -> Iterator[CsvText]:
     is in another encoding, also as the lines are read.
     """
     # Opened once: it may be a pipe.
-    with open(file, "rb") as stream:
-        encoding = _BOMS.get(stream.peek(2)[:2], "utf-8-sig")
-        with io.TextIOWrapper(stream, encoding, newline="") as text:
-            number, header = next(((at, line) for at, line in enumerate(text, 1) if not _is_passed_over(line)), (1, ""))
-            separator = next((each for each in _SEPARATORS if _has_cell(header, each, column)), _SEPARATORS[0])
-            yield CsvText(header, number, text, separator)
+    with open(file, "rb") as stream, as_text(stream) as text:
+        yield csv_text(text, column)
+
+
+def as_text(stream: io.BufferedReader, newline: str = "", errors: str = "strict") -> io.TextIOWrapper:
+    """A stream in UTF-8, with or without BOM, or UTF-16, as text; `newline` and `errors` are those of `open`."""
+    return io.TextIOWrapper(stream, _BOMS.get(stream.peek(2)[:2], "utf-8-sig"), errors, newline)
+
+
+def csv_text(text: IO[str], column: str) -> CsvText:
+    """Text from its beginning on as a CSV whose header has a cell `column`, as `open_csv` says."""
+    number, header = next(((at, line) for at, line in enumerate(text, 1) if not _is_passed_over(line)), (1, ""))
+    separator = next((each for each in _SEPARATORS if _has_cell(header, each, column)), _SEPARATORS[0])
+    return CsvText(header, number, text, separator)
 
 
 def _is_passed_over(line: str) -> bool:

@@ -9,6 +9,10 @@ class OutOfMemory(UserError):
     """A batch that the memory has no room for; a smaller one may fit."""
 
 
+class PlaceLost(UserError):
+    """A place that gives no more photos, though it has more; a run that ends for it goes on with --resume."""
+
+
 class UnreadablePhoto(Exception):
     """A photo that gives no pixels; becomes a row with this message as its error, never an end."""
 

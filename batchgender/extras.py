@@ -1,5 +1,6 @@
 """The extras of the package: what each brings, and a line where one is missing."""
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 
 from batchgender.errors import UserError
@@ -9,15 +10,19 @@ _MODULES = {
     "train": ("torch", "torchvision", "datasets", "matplotlib", "onnxscript"),
     "tune": ("optuna",),
     "openvino": ("openvino",),
+    "remote": ("adlfs", "aiohttp", "fsspec", "gcsfs", "s3fs"),
     "coreml": ("coremltools",),
     "tensorboard": ("tensorboard",),
     "tflite": ("litert_torch",),
 }
 
 
-def require_extra(extra: str, purpose: str) -> None:
-    """Raise UserError where an extra is not installed, naming what it is needed for; imports nothing of it."""
-    missing = [name for name in _MODULES[extra] if find_spec(name) is None]
+def require_extra(extra: str, purpose: str, modules: Sequence[str] = ()) -> None:
+    """Raise UserError where an extra is not installed, or these modules of it, naming what it is needed for.
+
+    Imports nothing of it.
+    """
+    missing = [name for name in modules or _MODULES[extra] if find_spec(name) is None]
     if missing:
         raise UserError(missing_extra(extra, purpose, *missing))
 

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import fsspec.config
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from drawn_faces import draw_portrait, write_portraits
 from numpy.typing import NDArray
+from object_server import ObjectServer, serving
 from PIL import ExifTags, Image
 from tiny_detectors import write_cell_detector
 
@@ -250,6 +252,21 @@ def unprivileged(red_or_blue: Path) -> Iterator[Path]:
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o700)
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def object_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ObjectServer]:
+    """A server of photos on loopback, which all that this process asks of S3, Google and Azure goes to."""
+    for name in os.environ:
+        if name.lower().endswith("_proxy") or name.startswith(("AWS_", "AZURE_", "GOOGLE_", "FSSPEC_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with serving(ObjectServer()) as server:
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        # fsspec reads its variables once.
+        monkeypatch.setitem(fsspec.config.conf, "gs", {"token": "anon"})
+        yield server
 
 
 @pytest.fixture(scope="session")

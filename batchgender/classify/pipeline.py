@@ -7,14 +7,15 @@ from contextlib import closing
 from dataclasses import replace
 from itertools import chain, repeat
 from threading import Lock, Semaphore
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchgender.classify.face_choice import OFF, FaceOptions, choose_faces
+from batchgender.classify.fetches import Fetches
+from batchgender.classify.given import Photos, photos_given
 from batchgender.classify.read_ahead import BYTES_HELD, Batch, read_ahead
-from batchgender.errors import NoRoom, OutOfMemory, UnreadablePhoto, UserError
+from batchgender.errors import NoRoom, OutOfMemory, UnreadablePhoto
 from batchgender.faces.face import Face
 from batchgender.faces.face_finder import FaceFinder
 from batchgender.io import Notify, silent
@@ -27,7 +28,7 @@ from batchgender.model.session import AUTO, CPU, check_provider
 from batchgender.model.thresholds import in_force
 from batchgender.photos.decode import to_size
 from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
-from batchgender.photos.photo import InMemory, Photo
+from batchgender.photos.photo import Photo
 from batchgender.photos.source import PhotoSource
 from batchgender.results.rows import NO_FACE, Row, decided
 from batchgender.threads import available_cores, ordered_prefetch
@@ -39,9 +40,6 @@ _READERS = 4
 _MOST_HELD = 2**28
 # Below this many photos "auto" tries no provider but the CPU: to set another up takes longer than they do.
 FEW = 2000
-
-# What a caller of the library may give: a path or pattern, an array, or several of either.
-Photos = str | os.PathLike[str] | NDArray[np.uint8] | Iterable[Any]
 
 
 class Classifier:
@@ -99,6 +97,10 @@ class Classifier:
         Arrays uint8 [height, width, 3] RGB are photos, too: their rows are in the order given, and their paths are
         their places in it, "0" and on. Lists of either are taken.
 
+        A source that others wrote is taken, too: an iterable of tuples (name, data) or (name, data, label), see
+        `named.Named`. Its rows are in its order; it is iterated once, a few batches ahead, and functions that it gives
+        are called on several threads.
+
         Photos that can't be read are rows with an error. The prediction is `Unsure` where the confidence is
         below `threshold` (0 to 1); with none given, the thresholds stored in the model decide. `notify` gets one
         line for each folder that can't be listed; with `labelled` False the folders carry no label, else `label_names`
@@ -106,16 +108,11 @@ class Classifier:
         "all" (a row each), "auto" (for paths), or FaceOptions. Raises UserError where an input does not exist or is no
         photo, and where the face detector can't be had.
         """
-        given = _flat(photos)
+        given = photos_given(photos, notify, label_names if labelled else None)
+        source = given if isinstance(given, PhotoSource) else None
         wanted = FaceOptions(faces) if isinstance(faces, str) else faces
-        if arrays := [each for each in given if isinstance(each, np.ndarray)]:
-            if len(arrays) < len(given):
-                raise UserError("paths and arrays in one call; give either")
-            found = self.on_faces(choose_faces(self.info, None, wanted, self.workers, notify))
-            return found.rows(map(_photo_of_array, range(len(arrays)), arrays), threshold)
-        source = PhotoSource([os.fspath(each) for each in given], notify, label_names if labelled else None)
         found = self.on_faces(choose_faces(self.info, source, wanted, self.workers, notify))
-        return found.for_photos(source).rows(source, threshold)
+        return (found.for_photos(source) if source else found).rows(given, threshold)
 
     def thresholds(self, threshold: float | None = None) -> dict[str, float]:
         """The thresholds by class that `threshold` puts in force: those stored in the model where it is None."""
@@ -136,25 +133,26 @@ class Classifier:
                     return
                 yield group
 
-        with ThreadPoolExecutor(threads) as pool:
-            # Twice as many as there are threads: none idles while a slow photo holds up the order.
-            work = ordered_prefetch(
-                pool,
-                lambda group: self._group(group, thresholds, cores),
-                groups(),
-                2 * threads,
-                held=lambda group: sum(photo.content.held for photo in group),
-                most=_MOST_HELD,
-            )
-            with closing(work):
-                for rows in work:
-                    yield from rows
+        def work(group: list[Photo]) -> list[Row]:
+            return self._group(group, thresholds, cores, fetches)
 
-    def _group(self, photos: Sequence[Photo], thresholds: Mapping[str, float], cores: Semaphore) -> list[Row]:
+        with (
+            ThreadPoolExecutor(threads) as pool,
+            # Closed before the pool: who waits for a photo from afar waits no longer.
+            closing(Fetches()) as fetches,
+            # Twice as many as there are threads: none idles while a slow photo holds up the order.
+            closing(ordered_prefetch(pool, work, groups(), 2 * threads, held=_held, most=_MOST_HELD)) as done,
+        ):
+            for rows in done:
+                yield from rows
+
+    def _group(
+        self, photos: Sequence[Photo], thresholds: Mapping[str, float], cores: Semaphore, fetches: Fetches
+    ) -> list[Row]:
         """Read without a core, then decode and infer on one."""
         rows: list[Row] = []
         # Closed at once where it fails: it may hold memory that others wait for.
-        with closing(read_ahead(photos)) as batches:
+        with closing(read_ahead(photos, fetches)) as batches:
             for batch in batches:
                 with cores:
                     rows += self._rows(batch, thresholds)
@@ -181,7 +179,7 @@ class Classifier:
         images: list[NDArray[np.uint8]] = []
         places: list[int] = []
         for photo, data in batch:
-            label = _label_of(photo, self.info.classes)
+            label = photo.label_among(self.info.classes)
             try:
                 if isinstance(data, UnreadablePhoto):
                     raise data
@@ -236,6 +234,11 @@ class Classifier:
                 self._notify(f"the memory has no room for batches of {size} photos: {self.batch_size} from here on")
 
 
+def _held(photos: Sequence[Photo]) -> int:
+    """How many bytes photos hold before they are read."""
+    return sum(photo.content.held for photo in photos)
+
+
 def _some(photos: Iterator[Photo], count: int) -> list[Photo]:
     """Take the next `count` photos, or fewer where they hold much memory."""
     group: list[Photo] = []
@@ -244,33 +247,6 @@ def _some(photos: Iterator[Photo], count: int) -> list[Photo]:
         group.append(photo)
         held += photo.content.held
     return group
-
-
-def _label_of(photo: Photo, classes: Sequence[str]) -> str:
-    if not photo.names:
-        return ""
-    if photo.label is not None:
-        return photo.names.class_named(photo.label, classes)
-    return photo.names.label_of(photo.path, classes, photo.root)
-
-
-def _flat(photos: Iterable[Photos]) -> list[Any]:
-    """Paths and arrays, out of the lists that hold them."""
-    found: list[Any] = []
-    for each in photos:
-        if isinstance(each, str | os.PathLike) or (isinstance(each, np.ndarray) and each.ndim <= 3):
-            found.append(each)
-        else:
-            found += _flat(each)
-    return found
-
-
-def _photo_of_array(index: int, pixels: NDArray[Any]) -> Photo:
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
-        raise UserError(
-            f"photo {index}: an array of {pixels.dtype} {list(pixels.shape)}; give uint8 [height, width, 3], RGB"
-        )
-    return Photo(str(index), InMemory(pixels), names=None)
 
 
 def load_classifier(

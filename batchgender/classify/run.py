@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -12,10 +12,10 @@ from typing import Any
 
 from batchgender.classify.face_choice import WHOLE, FaceOptions, choose_faces, face_settings
 from batchgender.classify.pipeline import FEW, Classifier
-from batchgender.errors import UserError
+from batchgender.errors import PlaceLost, UserError
 from batchgender.io import Notify
 from batchgender.lock import locked
-from batchgender.photos.photo import printable
+from batchgender.photos.photo import Photo, printable
 from batchgender.photos.source import PhotoSource, skipped_text
 from batchgender.progress import Progress
 from batchgender.report.counts import RowCounts
@@ -26,6 +26,10 @@ from batchgender.results.formats import FORMATS
 from batchgender.results.results_file import SIDECAR, ResultsFile
 from batchgender.results.rows import Row, RowLayout
 from batchgender.results.sinks import Sink
+
+# Labels that are no class may be anything, and many.
+_UNKNOWN_LABELS = 100
+_OTHERS = "others"
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ class RunOptions:
 class FinishedRun:
     """What a run comes to: its figures, the reports written, the files left out by ending, folders not listed.
 
-    `folders` are the names of the folders that the photos lie in, where these are two.
+    `folders` are the names of the folders that the photos lie in, where these are two; `unknown_labels` counts labels
+    that are stated, and are no class of the model.
     """
 
     figures: Figures
@@ -58,6 +63,7 @@ class FinishedRun:
     seconds: float
     resumed: int
     folders: tuple[str, ...]
+    unknown_labels: Counter[str]
 
 
 def check_reports(sink: Sink, options: RunOptions) -> tuple[str, ...]:
@@ -82,7 +88,7 @@ def classify_photos(
     """
     files = check_reports(sink, options)
     # Before the locks, which make folders that are missing.
-    _check_any(source)
+    check_any(source)
     with locked([*([sink.out] if isinstance(sink, ResultsFile) else []), *files], notify):
         return _classify_alone(classifier, source, sink, options, notify)
 
@@ -99,11 +105,11 @@ def _classify_alone(
     cores = "1 core" if classifier.workers == 1 else f"{classifier.workers} cores"
     notify(f"computed by {classifier.model.session.provider}, {cores}")
     groups = options.groups and join_by_path(options.groups, lambda: (photo.path for photo in source), notify)
-    folders = _Folders()
+    folders, unknown_labels = _Folders(), Counter[str]()
     counts = RowCounts(info.classes, info.temperature, groups, info.bias)
     settings = {
         "model": classifier.model.fingerprint,
-        "photos_from": [os.path.abspath(each) for each in source.inputs],
+        "photos_from": source.origins,
         "threshold": thresholds,
         "provider": classifier.model.session.provider,
         **face_settings(classifier.faces),
@@ -115,7 +121,7 @@ def _classify_alone(
         faces = classifier.faces
         several = bool(faces and faces.every)
         sink.begin(RowLayout(tuple(info.classes), bool(faces), several, times=source.fps is not None), settings)
-        photos = iter(source)
+        photos = checked_labels(source, info.classes, unknown_labels)
         for row in sink.done(photos):
             counts.add(row)
             folders.add(row.path)
@@ -126,6 +132,10 @@ def _classify_alone(
             while group := list(islice(rows, sink.rows_a_write)):
                 sink.write(group)
         sink.finish()
+    except PlaceLost as error:
+        if isinstance(sink, ResultsFile):
+            raise UserError(f"{error}; the rows so far are kept, go on with --resume") from error
+        raise
     except KeyboardInterrupt:
         if isinstance(sink, ResultsFile):
             notify(f"{sink.part}: the {counts.photos:,} rows so far are kept, go on with --resume")
@@ -138,7 +148,17 @@ def _classify_alone(
     for report in written:
         write_report(report, figures, _about(classifier, source, thresholds))
     seconds = time.monotonic() - started
-    return FinishedRun(figures, written, source.skipped, source.unlistable, seconds, resumed, folders.two())
+    return FinishedRun(
+        figures, written, source.skipped, source.unlistable, seconds, resumed, folders.two(), unknown_labels
+    )
+
+
+def checked_labels(photos: Iterable[Photo], classes: Sequence[str], unknown: Counter[str]) -> Iterator[Photo]:
+    """Pass photos on, counting the labels that are stated and stand for no class: the first hundred different ones."""
+    for photo in photos:
+        if photo.label and photo.names and not photo.label_among(classes):
+            unknown[photo.label if len(unknown) < _UNKNOWN_LABELS or photo.label in unknown else _OTHERS] += 1
+        yield photo
 
 
 class _Folders:
@@ -169,7 +189,8 @@ def _about(classifier: Classifier, source: PhotoSource, thresholds: dict[str, fl
     }
 
 
-def _check_any(source: PhotoSource) -> None:
+def check_any(source: PhotoSource) -> None:
+    """Raise UserError where there is no photo."""
     if not source.count_up_to(FEW):
         beside = f", only other files: {skipped_text(source.skipped)}" if source.skipped else ""
         places = ", ".join(map(printable, source.inputs))

@@ -26,8 +26,21 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Classify photos into a CSV, one row a photo.")
-@click.argument("photos", nargs=-1, required=True)
-@click.option("-o", "--out", required=True, metavar="FILE", help=".csv, .jsonl or .parquet; - streams CSV to stdout.")
+@click.argument("photos", nargs=-1)
+@click.option(
+    "--from-list",
+    metavar="FILE",
+    help="In the place of PHOTOS: a text file with a path a line, - for stdin, or a CSV with a column path and, if it"
+    " states labels, label.",
+)
+@click.option("-0", "--null", is_flag=True, help="In --from-list NUL ends each path, as `find -print0` writes them.")
+@click.option(
+    "-o",
+    "--out",
+    metavar="FILE",
+    help=".csv, .jsonl or .parquet; - streams CSV to stdout.  [required but for --dry-run]",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be read and how long it takes here; write no results.")
 @click.option(
     "--model",
     metavar="FILE",
@@ -40,7 +53,7 @@ if TYPE_CHECKING:
     multiple=True,
     help=".json or .html; may be given several times.  [default, with labels: NAME.report.json beside --out]",
 )
-@click.option("--no-labels", is_flag=True, help="Take no folder's name for a label.")
+@click.option("--no-labels", is_flag=True, help="Take no folder's name for a label, and no list's either.")
 @click.option(
     "--fps",
     type=click.FloatRange(0, 1000, min_open=True),
@@ -63,7 +76,10 @@ if TYPE_CHECKING:
 def classify(
     ctx: click.Context,
     photos: tuple[str, ...],
-    out: str,
+    from_list: str | None,
+    null: bool,
+    out: str | None,
+    dry_run: bool,
     model: str | None,
     reports: tuple[str, ...],
     no_labels: bool,
@@ -86,15 +102,20 @@ def classify(
 ) -> None:
     """Classify photos into a CSV, one row a photo.
 
-    PHOTOS are folders, files, archives (.zip, .tar, .tar.gz), Parquet files and quoted patterns, any number of them.
-    Where their faces are not cropped, each photo is cut to its largest face; --faces all classifies every face.
+    PHOTOS are folders, files, archives (.zip, .tar, .tar.gz), Parquet files and quoted patterns, any number of them, or
+    one dataset: hf://datasets/USER/NAME, or a saved one. Where their faces are not cropped, each photo is cut to its
+    largest face; --faces all classifies every face.
 
-    Where the folders carry labels (female/, male/), a report of how many answers are right is printed and written, too.
+    Where folders, or the list, carry labels (female, male), a report of how many answers are right is printed and
+    written, too.
 
     \b
     Examples:
       batchgender classify ./photos --out results.csv
       batchgender classify './albums/*/*.jpg' --out results.parquet
+      find ./photos -name '*.jpg' -print0 | batchgender classify --from-list - -0 --out results.csv
+      batchgender classify --from-list labels.csv --out results.csv
+      batchgender classify ./photos --dry-run
       batchgender classify ./photos --out results.csv --threshold 0.9
       batchgender classify ./photos --out results.csv --groups ages.csv --report report.html
       batchgender classify ./photos --out results.csv --model other.onnx \\
@@ -102,6 +123,10 @@ def classify(
     """
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other")
+    if dry_run and resume:
+        raise click.UsageError("--dry-run and --resume exclude each other")
+    if out is None and not dry_run:
+        raise click.UsageError("Missing option '-o' / '--out'.")
     streaming = out == "-"
     if streaming and (resume or overwrite):
         raise click.UsageError("--out - can't be resumed or overwritten")
@@ -109,16 +134,17 @@ def classify(
         raise click.UsageError("--fps and --faces off exclude each other: videos show more than faces")
     if fps and faces.mode == "auto":
         faces = replace(faces, mode="largest")
-    if (csv_bom or csv_safe) and not (streaming or out.endswith(".csv")):
+    if (csv_bom or csv_safe) and not (out is None or streaming or out.endswith(".csv")):
         raise click.UsageError(f"--csv-bom and --csv-safe are for a CSV; --out {out} is none")
     if streaming and sys.stdout is None:
         raise UserError("stdout is closed; give --out a file")
-    from batchgender.photos.source import PhotoSource, skipped_text
+    from batchgender.cli.photo_inputs import open_photos
+    from batchgender.photos.source import skipped_text
 
     # All that can be refused is refused before a model is opened.
     if no_labels and label_names.given:
         raise click.UsageError("--no-labels and --label-names exclude each other")
-    source = PhotoSource(photos, notify, None if no_labels else label_names, fps)
+    source = open_photos(photos, from_list, null, None if no_labels else label_names, notify, fps)
 
     from batchgender.classify.run import RunOptions, check_reports, classify_photos
     from batchgender.report.figures import SMALL_FACE, SMALL_SHARE
@@ -129,7 +155,9 @@ def classify(
     from batchgender.results.sinks import CsvStream, Sink
 
     style = CsvStyle(csv_bom, csv_safe)
-    sink: Sink = CsvStream(sys.stdout, style) if streaming else ResultsFile(out, resume, overwrite, style)
+    sink: Sink = (
+        CsvStream(sys.stdout, style) if streaming or out is None else ResultsFile(out, resume, overwrite, style)
+    )
     options = RunOptions(threshold, faces, read_groups(groups) if groups else None, reports, verbose)
     check_reports(sink, options)
 
@@ -142,6 +170,11 @@ def classify(
     label_names.check_classes(classifier.info.classes)
     notify_default_model(model, classifier.model, notify)
     notify_thresholds(classifier.info.thresholds, threshold, notify)
+    if dry_run:
+        from batchgender.classify import dry_run as dry
+
+        click.echo(dry.dry_run_text(dry.dry_run(classifier, source, faces, notify)))
+        return
     finished = classify_photos(classifier, source, sink, options, notify)
     figures = finished.figures
     texts = [summary_text(figures)] if figures.unlabelled else []
@@ -157,8 +190,13 @@ def classify(
             f" {first} {second}, or the other way round, says so"
         )
     if not figures.labelled and (groups or reports or label_names.given):
-        notify("no photo's folder carries a label: there are no figures on right and wrong answers")
-    written = [*([] if streaming else [out]), *finished.reports]
+        notify("no photo carries a label: there are no figures on right and wrong answers")
+    if finished.unknown_labels:
+        notify(
+            f"labels that are no class of the model, and count as none: {skipped_text(finished.unknown_labels)};"
+            " --label-names says which class a name is"
+        )
+    written = [*([] if streaming or out is None else [out]), *finished.reports]
     done = figures.photos - finished.resumed
     rate = f"{done / finished.seconds:,.0f} photos/s"
     notify(

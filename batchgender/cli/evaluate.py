@@ -40,7 +40,7 @@ def evaluate(
 ) -> None:
     """Measure a checkpoint or model file on labelled photos.
 
-    MODEL is a file, or `packaged`. An ONNX file on folders of photos needs no PyTorch.
+    MODEL is a file, or `packaged`. An ONNX file on folders or a list of photos needs no PyTorch.
 
     \b
     Examples:

@@ -14,7 +14,8 @@ from batchgender.photos.labels import LabelNames
 @click.option(
     "--data",
     metavar="SRC",
-    help="Hub id, saved dataset, parquet folder, or folder SPLIT/CLASS/* or CLASS/*."
+    help="Folder SPLIT/CLASS/* or CLASS/*, CSV with columns path, label and perhaps split, parquet file or folder,"
+    " saved dataset, or Hub id."
     "  [default: myvision/gender-classification]",
 )
 @label_names_option

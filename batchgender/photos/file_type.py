@@ -7,13 +7,22 @@ import struct
 # So many bytes of a file tell its format.
 HEAD = 64
 
-_PHOTOS = """
-.jpg .jpeg .jpe .jfif .jif .pjpeg .pjp .jpg_large .jpeg_large .jpg-large .jpg_orig .mpo
-.png .png_large .apng .webp .bmp .dib .tif .tiff .gif .avif .avifs .heic .heif .heics .heifs .hif .jxl
-.jp2 .j2k .j2c .jpc .jpf .jpx .jpm .pbm .pgm .ppm .pnm .pam
-"""
+_PHOTOS = {
+    "JPEG": ".jpg .jpeg .jpe .jfif .jif .pjpeg .pjp .jpg_large .jpeg_large .jpg-large .jpg_orig .mpo",
+    "PNG": ".png .png_large .apng",
+    "WebP": ".webp",
+    "BMP": ".bmp .dib",
+    "TIFF": ".tif .tiff",
+    "GIF": ".gif",
+    "AVIF": ".avif .avifs",
+    "HEIC": ".heic .heif .heics .heifs .hif",
+    "JPEG XL": ".jxl",
+    "JPEG 2000": ".jp2 .j2k .j2c .jpc .jpf .jpx .jpm",
+    "PNM": ".pbm .pgm .ppm .pnm .pam",
+}
+_KINDS = {ending: kind for kind, endings in _PHOTOS.items() for ending in endings.split()}
 # Endings that photos have: such files are read, whatever is in them.
-PHOTO_ENDINGS = frozenset(_PHOTOS.split())
+PHOTO_ENDINGS = frozenset(_KINDS)
 _OTHERS = """
 .txt .csv .tsv .json .jsonl .ndjson .xml .yaml .yml .toml .ini .cfg .conf .log .md .rst .tex .bib .html .htm .css .js
 .parquet .arrow .feather .npy .npz .h5 .hdf5 .mat .pts .pkl .pickle .tfrecord .rds .sav .dta .geojson .kml .gpx .map
@@ -54,6 +63,11 @@ _BRANDS = {
     "JPEG 2000": (b"jp2 ", b"jpx ", b"jpm "),
     "JPEG XL": (b"jxl ",),
 }
+
+
+def kind_by_ending(name: str) -> str:
+    """The format that a photo's name promises, "other endings" where it promises none."""
+    return _KINDS.get(os.path.splitext(name)[1].lower(), "other endings")
 
 
 def named_as_photo(name: str) -> bool | None:

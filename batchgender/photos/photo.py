@@ -1,6 +1,7 @@
 """A photo found: what its row shows of it, and where its bytes are."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -77,6 +78,14 @@ class Photo:
     names: LabelNames | None = DEFAULT_NAMES
     label: str | None = None
     time: float | None = None
+
+    def label_among(self, classes: Sequence[str]) -> str:
+        """The one of a model's classes that it is labelled with, "" where it is with none of them."""
+        if self.names is None:
+            return ""
+        if self.label is not None:
+            return self.names.class_named(self.label, classes)
+        return self.names.label_of(self.path, classes, self.root)
 
     def read(self) -> bytes | NDArray[np.uint8]:
         """Its file's bytes, or its pixels; raises UnreadablePhoto."""

@@ -9,7 +9,7 @@ from batchgender.photos.file_type import HEAD, named_as_photo, picture_format
 from batchgender.photos.limits import PIXEL_LIMIT
 
 # What that many pixels take uncompressed, with transparency.
-_BYTE_LIMIT = 4 * PIXEL_LIMIT
+BYTE_LIMIT = 4 * PIXEL_LIMIT
 # A larger file is looked at before it is read whole.
 _LARGE = 2**23
 
@@ -25,6 +25,8 @@ def regular_size(file: str) -> int:
         status = os.stat(file)
     except OSError as error:
         raise UnreadablePhoto(f"can't read the file: {os_reason(error)}") from error
+    except ValueError as error:
+        raise UnreadablePhoto("can't read the file: no file can be called so") from error
     # A pipe would be waited for, and a device may never end.
     if not stat.S_ISREG(status.st_mode):
         raise UnreadablePhoto("a directory, pipe or device, not a file")
@@ -34,8 +36,8 @@ def regular_size(file: str) -> int:
 
 def check_size(size: int) -> None:
     """Raise UnreadablePhoto where so many bytes are more than any picture has."""
-    if size > _BYTE_LIMIT:
-        raise UnreadablePhoto(f"larger than the limit of {_BYTE_LIMIT // 1_000_000} MB")
+    if size > BYTE_LIMIT:
+        raise UnreadablePhoto(f"larger than the limit of {BYTE_LIMIT // 1_000_000} MB")
 
 
 def check_head(size: int, head: Callable[[], bytes]) -> None:

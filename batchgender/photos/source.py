@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
+from operator import itemgetter
 from pathlib import Path
 
 from batchgender.errors import UserError
@@ -14,7 +15,8 @@ from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
 from batchgender.photos.photo import Photo, printable
 from batchgender.photos.places.container import is_container, open_container
 from batchgender.photos.places.folder import Folder, SingleFile, is_system_folder, made_by_a_system
-from batchgender.photos.places.place import Counted, Findings, Place
+from batchgender.photos.places.place import Counted, Findings, OpenedPlace, Place
+from batchgender.photos.places.remote.address import is_address, shown_address
 from batchgender.photos.places.video import ENDINGS as VIDEOS
 from batchgender.photos.places.video import is_video
 from batchgender.photos.reading import is_photo
@@ -24,7 +26,8 @@ _ENDINGS_NAMED = 10
 # Files that people give in the place of photos, and what to do instead.
 _NO_PHOTOS = {
     "an archive": (".gz .bz2 .xz .zst .7z .rar", "unpack it and give the folder, or pack it as .zip"),
-    "a list": (".txt .csv .tsv .json .jsonl", "give the photos themselves, their folder or a quoted pattern"),
+    "a list": (".txt .csv .tsv", "give it as --from-list"),
+    "a table": (".json .jsonl", "give the photos themselves, or a list of them"),
     "a video": (" ".join(VIDEOS), "give --fps 1, too: one frame a second is classified"),
 }
 
@@ -37,8 +40,9 @@ class PhotoSource:
     folder that can't be listed and each loop of links; `skipped` counts, by ending, the files that are no photos
     (`reading.is_photo`). Hidden files (a leading dot) are left out, and folders that systems make
     (`folder.is_system_folder`). `names` are what folders may call the classes; with None no folder's name counts as a
-    label. `fps` is how many frames a second are taken of videos; with None these are left out. Raises UserError where
-    an input does not exist, is no photo, or can't be opened as what its ending says.
+    label. `fps` is how many frames a second are taken of videos; with None these are left out. `opened` are places
+    beside the inputs, whose photos come last and in their own order: lists, for example. Raises UserError where an
+    input does not exist, is no photo, or can't be opened as what its ending says.
     """
 
     def __init__(
@@ -47,13 +51,23 @@ class PhotoSource:
         notify: Notify = silent,
         names: LabelNames | None = DEFAULT_NAMES,
         fps: float | None = None,
+        opened: Sequence[OpenedPlace] = (),
     ) -> None:
-        self.inputs, self.names, self.fps = list(inputs), names, fps
+        shown = list(map(shown_address, inputs))
+        self.inputs, self.names, self.fps = [*shown, *(place.title for place in opened)], names, fps
+        # What a resumed run compares.
+        origins = [each if is_address(each) else os.path.abspath(each) for each in shown]
+        self.origins = [*origins, *(place.origin for place in opened)]
         self._findings = Findings(notify, names, fps)
-        self._places = _places(inputs, videos=fps is not None)
+        self._places = [*_places(inputs, fps is not None, notify), *opened]
         self._first: list[Photo] = []
         # The walk that found these, to go on from; None where it came to its end.
         self._rest: Iterator[Photo] | None = None
+
+    @property
+    def sequential(self) -> bool:
+        """Whether some of its photos come with their bytes, for they can only be read in their order."""
+        return any(place.sequential for place in self._places)
 
     @property
     def skipped(self) -> Counter[str]:
@@ -76,7 +90,7 @@ class PhotoSource:
 
     def count_up_to(self, limit: int) -> int:
         """How many photos there are, `limit` where there are more; the photos found are kept for the next iteration."""
-        if self.fps or any(place.sequential for place in self._places):
+        if self.fps or self.sequential:
             # What would be kept holds its bytes.
             return self._count(self._findings, limit)
         if not self._first:
@@ -120,10 +134,18 @@ def skipped_text(skipped: Counter[str]) -> str:
     return ", ".join(kinds)
 
 
-def _places(inputs: Sequence[str], videos: bool) -> list[Place]:
+def _places(inputs: Sequence[str], videos: bool, notify: Notify) -> list[Place]:
     """The places that inputs name, in the order of their paths; of one alone the paths are relative to it."""
-    files = _input_files(inputs, videos)
-    return [_place(file, len(files) == 1) for file in files]
+    addresses = [given for given in inputs if is_address(given)]
+    files = _input_files([given for given in inputs if not is_address(given)], videos)
+    alone = len(files) + len(set(addresses)) == 1
+    places = [(file, _place(file, alone)) for file in files]
+    if addresses:
+        # Imported for those who need it: the event loop takes longer than all else here.
+        from batchgender.photos.places.remote.open_places import open_places
+
+        places = sorted([*places, *open_places(addresses, alone, notify)], key=itemgetter(0))
+    return [place for _, place in places]
 
 
 def _place(file: str, alone: bool) -> Place:

@@ -1,59 +1,21 @@
 // Drives the page in a real browser, for tests/test_web.py, and prints what happened as JSON:
 // node check.js BROWSER PHOTOS FOLDER SPOILED. The files in PHOTOS are chosen; FOLDER is chosen, then dropped.
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
+import { openPage } from "./check-page.js";
 
 const [executablePath, photos, folder, spoiled] = process.argv.slice(2);
-const flags = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking";
-const serve = fileURLToPath(new URL("serve.js", import.meta.url));
-const server = spawn(process.execPath, [serve, "0"], { stdio: ["ignore", "pipe", "inherit"] });
-const url = String((await once(server.stdout, "data"))[0]).trim();
-const args = [...flags.split(" "), "--disable-component-update", "--disable-sync"];
-const browser = await chromium.launch({ executablePath, args });
-const page = await browser.newPage({ viewport: { width: 1100, height: 900 } });
-page.setDefaultTimeout(240_000);
-const seen = { complaints: [], requests: [] };
-page.on("console", (message) => message.type() === "error" && seen.complaints.push(message.text()));
-page.on("pageerror", (error) => seen.complaints.push(String(error)));
-page.on("request", (request) => request.url().startsWith("http") && seen.requests.push(request.url()));
-
-const until = (id, start) =>
-  page.waitForFunction(([at, text]) => document.getElementById(at).textContent.startsWith(text), [id, start]);
-const isFocused = () => page.evaluate(() => document.activeElement.id);
-
-// What the page says of photos that `give` hands to it.
-async function results(give, end = "Done") {
-  await page.evaluate(() => (document.getElementById("status").textContent = ""));
-  await give();
-  await until("status", end);
-  const focus = await isFocused();
-  const [download] = await Promise.all([page.waitForEvent("download"), page.click("#download")]);
-  const rows = await page.locator("#rows tr").evaluateAll((lines) => lines.map((line) => line.cells[1].textContent));
-  return {
-    csv: readFileSync(await download.path(), "utf8"),
-    status: await page.textContent("#status"),
-    count: await page.textContent("#count"),
-    thumbnails: await page.locator("#rows canvas").count(),
-    focus,
-    rows,
-  };
-}
+const { page, url, seen, until, tabs, results, close } = await openPage(executablePath);
 
 try {
   await page.goto(url);
   await until("model-status", "Ready");
   seen.ready = await page.textContent("#model-status");
   seen.loaded = seen.requests.splice(0);
+  seen.findsFaces = [await page.isEnabled("#find-faces"), await page.isChecked("#find-faces")];
+  seen.noDetector = await page.innerText("#no-detector");
 
-  seen.tabs = [];
-  for (let presses = 0; presses < 3; presses += 1) {
-    await page.keyboard.press("Tab");
-    seen.tabs.push(await isFocused());
-  }
+  seen.tabs = await tabs();
   seen.outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
 
   const files = readdirSync(photos).map((name) => join(photos, name));
@@ -96,7 +58,6 @@ try {
     });
   seen.forbidden = [await page.evaluate(forbidden), await worker.evaluate(forbidden)];
 } finally {
-  await browser.close();
-  server.kill();
+  await close();
 }
 console.log(JSON.stringify(seen));

@@ -3,6 +3,8 @@
 const SHOWN = 200;
 // While one photo is in the model the next are decoded; more would only hold more pictures in memory.
 const AT_ONCE = 3;
+// The worker's words for such a photo, which is no error.
+const NO_FACE = "no face found";
 // As batchgender's own list; a folder's other files are no photos.
 const PHOTO = /\.(jpe?g|jpe|jfif|png|webp|bmp|dib|tiff?|gif|avif|jp2|p[bgp]m|hei[cf])$/i;
 
@@ -13,7 +15,10 @@ let asked = 0;
 let about = null;
 let working = false;
 let stopped = false;
+// Whether faces were looked for in the photos of the results.
+let findFaces = false;
 let photos = [];
+// Of each photo; where faces are found, one a face.
 let rows = [];
 
 function ask(what, given) {
@@ -48,6 +53,12 @@ async function useModel(file) {
   const facts = [about.classes.join(" or "), about.precision, about.engine, about.license && `licence: ${about.license}`];
   say("model-status", `Ready: ${facts.filter(Boolean).join("; ")}`);
   say("notice", about.notice);
+  say("detector-problem", about.detectorProblem);
+  at("no-detector").hidden = !about.detectorProblem;
+  at("faces-hint").hidden = Boolean(about.detectorProblem);
+  // Chosen once, it stays as it is when another model is opened.
+  if (at("find-faces").disabled) at("find-faces").checked = !about.detectorProblem;
+  at("find-faces").disabled = Boolean(about.detectorProblem);
 }
 
 async function classify(found) {
@@ -57,6 +68,7 @@ async function classify(found) {
   if (!found.length) return say("status", "No photos in there.");
   photos = found.sort((a, b) => (a.path < b.path ? -1 : Number(a.path > b.path)));
   rows = [];
+  findFaces = at("find-faces").checked;
   working = true;
   stopped = false;
   at("rows").replaceChildren();
@@ -72,9 +84,10 @@ async function classify(found) {
   const lane = async () => {
     while (next < photos.length && !stopped) {
       const index = next++;
-      const { answer, error } = await ask("photo", { file: photos[index].file, thumbnail: index < SHOWN });
-      rows[index] = { path: photos[index].path, probabilities: answer?.probabilities, error: error ?? "" };
-      if (index < SHOWN) at("rows").append(rowOf(rows[index], answer?.thumbnail));
+      const { path, file } = photos[index];
+      const { answer, error } = await ask("photo", { file, findFaces, shown: index < SHOWN });
+      rows[index] = (answer?.rows ?? [{ error }]).map((row) => ({ path, error: "", ...row }));
+      if (index < SHOWN) at("rows").append(lineOf(rows[index], answer?.pictures ?? []));
       classified += 1;
       count(classified, start);
     }
@@ -82,10 +95,16 @@ async function classify(found) {
   await Promise.all(Array.from({ length: AT_ONCE }, lane));
 
   // Photos that were not reached have rows too.
-  photos.forEach(({ path }, index) => (rows[index] ??= { path, error: "not classified: stopped" }));
-  const failed = rows.filter((row) => row.error).length;
-  say("status", `${stopped ? "Stopped" : "Done"}: ${rows.length} rows, ${failed} with an error.`);
-  if (rows.length > SHOWN) say("more", `The first ${SHOWN} are shown; the CSV has all ${rows.length}.`);
+  photos.forEach(({ path }, index) => (rows[index] ??= [{ path, error: "not classified: stopped" }]));
+  const all = rows.flat();
+  const faceless = all.filter((row) => row.error === NO_FACE).length;
+  const failed = all.filter((row) => row.error).length - faceless;
+  const ends = [`${all.length} rows`, `${failed} with an error`, ...(findFaces ? [`${faceless} without a face`] : [])];
+  say("status", `${stopped ? "Stopped" : "Done"}: ${ends.join(", ")}.`);
+  if (rows.length > SHOWN) {
+    const shown = findFaces ? `${SHOWN} photos` : SHOWN;
+    say("more", `The first ${shown} are shown; the CSV has all ${rows.length}.`);
+  }
   // The files are let go of; only paths and numbers stay.
   photos = [];
   working = false;
@@ -104,38 +123,56 @@ function count(classified, start) {
 const prediction = ({ probabilities }) =>
   probabilities ? about.classes[probabilities.indexOf(Math.max(...probabilities))] : "";
 
-function rowOf(row, thumbnail) {
-  const line = document.createElement("tr");
+function element(name, className, ...content) {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  made.append(...content);
+  return made;
+}
+
+function canvasOf(picture) {
+  const canvas = element("canvas");
+  canvas.ariaHidden = "true";
+  canvas.width = picture.width;
+  canvas.height = picture.height;
+  canvas.getContext("bitmaprenderer").transferFromImageBitmap(picture);
+  return canvas;
+}
+
+const confidence = ({ probabilities }) => Math.max(...probabilities).toFixed(3);
+
+// A line of the table: a photo, and its answer or the tiles of its faces.
+function lineOf(found, [photo, ...tiles]) {
+  const line = element("tr");
   const cell = (...content) => {
     const td = line.insertCell();
     td.append(...content);
     return td;
   };
-  const picture = document.createElement("canvas");
-  picture.ariaHidden = "true";
-  if (thumbnail) {
-    picture.width = thumbnail.width;
-    picture.height = thumbnail.height;
-    picture.getContext("bitmaprenderer").transferFromImageBitmap(thumbnail);
-  }
-  cell(...(thumbnail ? [picture] : []));
+  const [row] = found;
+  cell(...(photo ? [canvasOf(photo)] : []));
   cell(row.path);
+  if (row.face) {
+    line.className = "cut";
+    const list = found.map((face, index) => tileOf(face, index + 1, tiles[index]));
+    cell(element("ol", "", ...list)).colSpan = 3;
+    return line;
+  }
   if (row.error) {
-    const error = cell(row.error);
+    const error = cell(row.error === NO_FACE ? `${NO_FACE}: no answer` : row.error);
     error.colSpan = 3;
     error.className = "bad";
     return line;
   }
   cell(prediction(row));
-  cell(Math.max(...row.probabilities).toFixed(3));
-  const each = about.classes.map((name, index) => {
-    const one = document.createElement("span");
-    one.textContent = `${name} ${row.probabilities[index].toFixed(3)}`;
-    return one;
-  });
-  cell(...each);
+  cell(confidence(row));
+  cell(...about.classes.map((name, index) => element("span", "", `${name} ${row.probabilities[index].toFixed(3)}`)));
+  if (findFaces) line.cells[1].append(element("small", "", "not cut: framed as in training"));
   return line;
 }
+
+const tileOf = (row, number, picture) =>
+  element("li", "", canvasOf(picture), element("b", "", number), ` ${prediction(row)} `, element("span", "", confidence(row)));
 
 function csv() {
   // A spreadsheet takes a text that begins so for a formula; an apostrophe makes it text.
@@ -143,13 +180,20 @@ function csv() {
     const harmless = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
     return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
   };
-  const names = ["path", "prediction", "confidence", ...about.classes.map((name) => `p_${name.toLowerCase()}`), "error"];
-  const lines = rows.map((row) => {
-    const numbers = row.probabilities
-      ? [Math.max(...row.probabilities), ...row.probabilities].map((value) => value.toFixed(6))
-      : ["", ...about.classes.map(() => "")];
-    return [text(row.path), text(prediction(row)), ...numbers, text(row.error)].join(",");
-  });
+  const boxes = findFaces ? ["face", "x", "y", "width", "height", "face_score", "face_size"] : [];
+  const each = about.classes.map((name) => `p_${name.toLowerCase()}`);
+  const names = ["path", ...boxes, "prediction", "confidence", ...each, "error"];
+  const lines = rows.flatMap((found) =>
+    found.map((row, index) => {
+      const { x, y, width, height, score } = row.face ?? {};
+      const size = Math.min(width, height);
+      const box = row.face ? [index + 1, x, y, width, height, score.toFixed(3), size] : boxes.map(() => "");
+      const numbers = row.probabilities
+        ? [Math.max(...row.probabilities), ...row.probabilities].map((value) => value.toFixed(6))
+        : ["", ...about.classes.map(() => "")];
+      return [text(row.path), ...(findFaces ? box : []), text(prediction(row)), ...numbers, text(row.error)].join(",");
+    }),
+  );
   return [names.join(","), ...lines, ""].join("\r\n");
 }
 
@@ -173,6 +217,9 @@ at("folder").onchange = ({ target }) => {
   const found = [...target.files].map((file) => ({ path: file.webkitRelativePath, file }));
   classify(found.filter(({ path }) => PHOTO.test(path) && !hidden(path)));
 };
+
+// The same photos can be chosen again, after the switch was turned: a choice that changes nothing is not told.
+at("files").onclick = at("folder").onclick = ({ target }) => (target.value = "");
 
 // A photo that was dropped itself is taken whatever its name; in folders the names tell the photos.
 async function filesUnder(entry, itself) {

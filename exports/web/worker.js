@@ -1,12 +1,25 @@
-// The model and the pictures, off the page's thread.
+// The model and what it is given, off the page's thread.
+import { facesOf, openDetector } from "./faces.js";
+import { copyOf, cutAround, decode, withBoxes } from "./pictures.js";
 
 // A larger photo is shrunk to so many pixels first: the model shrinks it far below that anyway, in floats.
 const LARGEST = 16e6;
+// What is shown, pixels a side: a photo, one face of it, and a photo with boxes over it.
 const THUMBNAIL = 64;
+const TILE = 96;
+const PREVIEW = 256;
+// How the training photos are framed, where the model's metadata does not say, as in batchgender: the margin around the
+// face box, in its longer side, and how much of the photo's width the box takes, the median.
+const FRAMING = { margin: 0.05, face_share: 0.86 };
+// A sole face of at least so much of that share is framed as in training.
+const FRAMED = 0.8;
+const NO_FACE = "no face found";
 
 let ort = null;
 let gpu = null;
 let session = null;
+let framing = FRAMING;
+let detectorProblem = "";
 let turn = Promise.resolve();
 
 // One of two runtimes, by what the browser has; all of it is loaded now, so that nothing is fetched later.
@@ -23,6 +36,7 @@ async function start() {
   ort.env.logLevel = "error";
   // These bytes are no model, but the runtime is up before it says so.
   await ort.InferenceSession.create(new Uint8Array(1)).catch(() => {});
+  detectorProblem = await openDetector(ort);
 }
 
 // The fields of a protobuf message that are bytes, text or messages: [number, bytes].
@@ -62,38 +76,8 @@ function namesOf(operator, bytes) {
   return nodes.filter((node) => text(node, 4) === operator).map((node) => text(node, 3));
 }
 
-// Upright, no colours converted. Multiplied by alpha: shrinking would mix in what transparent pixels hold.
-async function decode(blob) {
-  try {
-    return await createImageBitmap(blob, {
-      imageOrientation: "from-image",
-      colorSpaceConversion: "none",
-      premultiplyAlpha: "premultiply",
-    });
-  } catch {
-    if (!blob.size) throw new Error("empty file");
-    await blob.slice(0, 1).arrayBuffer().catch(() => {
-      throw new Error("can't read the file");
-    });
-    throw new Error("damaged or no picture that this browser can decode");
-  }
-}
-
-function canvasOf(bitmap, pixels, options) {
-  const scale = Math.min(1, Math.sqrt(pixels / (bitmap.width * bitmap.height)));
-  const side = (length) => Math.max(1, Math.round(length * scale));
-  const canvas = new OffscreenCanvas(side(bitmap.width), side(bitmap.height));
-  const context = canvas.getContext("2d", options);
-  context.imageSmoothingQuality = "high";
-  // What is transparent is shown on white, as classify does.
-  context.fillStyle = "white";
-  context.fillRect(0, 0, canvas.width, canvas.height);
-  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  return { canvas, context };
-}
-
-async function probabilitiesOf(bitmap) {
-  const { canvas, context } = canvasOf(bitmap, LARGEST, { willReadFrequently: true });
+async function probabilitiesOf(picture) {
+  const { canvas, context } = copyOf(picture, LARGEST, { willReadFrequently: true });
   const { width, height } = canvas;
   const rgba = context.getImageData(0, 0, width, height).data;
   const rgb = new Uint8Array(width * height * 3);
@@ -147,7 +131,8 @@ async function model(file) {
     throw new Error(`${name} is no ONNX file that batchgender exported.`);
   }
   const { classes, license, precision, golden: checks = [], golden_tolerance: tolerance } = about;
-  const facts = { classes, license, precision, notice: "" };
+  const facts = { classes, license, precision, notice: "", detectorProblem };
+  framing = { ...FRAMING, ...about.framing };
   const threads = ort.env.wasm.numThreads;
   const processor = `WebAssembly, ${threads} ${threads === 1 ? "thread" : "threads"}`;
   if (!checks.length) {
@@ -178,16 +163,37 @@ async function model(file) {
   );
 }
 
+// A photo whose only face is framed as in training is classified whole.
+const isFramed = (faces, photo) =>
+  faces.length === 1 && faces[0].width / photo.width >= FRAMED * framing.face_share;
+
+// The rows of a photo, one for each face that is cut out of it, and what is shown of it, where that is wanted.
+async function answersFor(photo, findFaces, shown) {
+  const pictures = [];
+  const show = (canvas) => pictures.push(canvas.transferToImageBitmap());
+  const faces = findFaces ? await facesOf(photo) : [];
+  if (!faces.length || isFramed(faces, photo)) {
+    const row = findFaces && !faces.length ? { error: NO_FACE } : { probabilities: await probabilitiesOf(photo) };
+    if (shown) show(copyOf(photo, THUMBNAIL ** 2).canvas);
+    return { rows: [row], pictures };
+  }
+  const rows = [];
+  if (shown) show(withBoxes(photo, faces, PREVIEW ** 2));
+  for (const face of faces) {
+    const cut = cutAround(photo, face, framing.margin);
+    rows.push({ face, probabilities: await probabilitiesOf(cut) });
+    if (shown) show(copyOf(cut, TILE ** 2).canvas);
+  }
+  return { rows, pictures };
+}
+
 // Photos are decoded side by side and go through the model one at a time, in the order they came.
-function photo({ file, thumbnail }) {
+function photo({ file, findFaces, shown }) {
   const decoding = decode(file);
   const answer = Promise.allSettled([decoding, turn]).then(async () => {
     const bitmap = await decoding;
     try {
-      const probabilities = await probabilitiesOf(bitmap);
-      if (!thumbnail) return { probabilities };
-      const small = canvasOf(bitmap, THUMBNAIL ** 2).canvas.transferToImageBitmap();
-      return { probabilities, thumbnail: small };
+      return await answersFor(bitmap, findFaces, shown);
     } finally {
       bitmap.close();
     }
@@ -200,7 +206,7 @@ const tasks = { model, photo };
 self.onmessage = async ({ data: { id, what, given } }) => {
   try {
     const answer = await tasks[what](given);
-    self.postMessage({ id, answer }, answer.thumbnail ? [answer.thumbnail] : []);
+    self.postMessage({ id, answer }, answer.pictures ?? []);
   } catch (error) {
     self.postMessage({ id, error: error.message });
   }

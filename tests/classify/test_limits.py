@@ -121,13 +121,14 @@ def test_a_huge_photo_holds_up_no_other_batch_and_keeps_its_place(red_or_blue: P
 
 
 def test_photos_of_many_megabytes_are_inferred_as_they_come(red_or_blue: Path, tmp_path: Path) -> None:
+    from batchgender.classify.fetches import Fetches
     from batchgender.classify.read_ahead import read_ahead
 
     photos = []
     for index in range(6):
         file = write_picture(tmp_path / f"{index}.bmp", RED, (1000, 1000))
         photos.append(Photo(file.name, LocalFile(str(file))))
-    sizes = [len(batch) for batch in read_ahead(photos)]
+    sizes = [len(batch) for batch in read_ahead(photos, Fetches())]
     assert sum(sizes) == 6 and max(sizes) == 3
 
 

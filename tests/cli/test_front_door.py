@@ -74,7 +74,7 @@ def test_a_report_that_is_asked_for_is_written_without_labels_too(
 ) -> None:
     reports = ("--report", tmp_path / "one.json", "--report", tmp_path / "new" / "two.html")
     result = cli("classify", plain, "--model", red_or_blue, "--out", tmp_path / "r.csv", *reports)
-    assert result.exit_code == 0 and "no photo's folder carries a label" in result.stderr
+    assert result.exit_code == 0 and "no photo carries a label" in result.stderr
     report = json.loads((tmp_path / "one.json").read_text())
     assert report["unlabelled"] == report["photos"] == 5 and report["predictions"]["Female"] == 3
     assert "Female" in (tmp_path / "new" / "two.html").read_text() and not (tmp_path / "r.report.json").exists()

@@ -68,7 +68,7 @@ def test_more_folders_than_classes_get_no_hint(cli: Cli, red_or_blue: Path, span
 def test_names_that_fit_no_folder_are_said(cli: Cli, red_or_blue: Path, spanish: Path, tmp_path: Path) -> None:
     line = ("classify", spanish, "--model", red_or_blue, "--out", tmp_path / "r.csv")
     said = cli(*line, "--label-names", "female=mujeres").stderr
-    assert "no photo's folder carries a label" in said and "--label-names female=hombre" in said
+    assert "no photo carries a label" in said and "--label-names female=hombre" in said
 
 
 def test_swapped_names_are_noticed(cli: Cli, red_or_blue: Path, spanish: Path, tmp_path: Path) -> None:

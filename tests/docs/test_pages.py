@@ -4,7 +4,9 @@ import json
 import re
 import shlex
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,12 @@ def test_every_command_parses(line: str) -> None:
     main.commands[name].make_context(name, arguments)
 
 
+def write_labels(folder: Path) -> None:
+    """A list of the folder's photos, whose names begin with their labels."""
+    lines = [f"{file.relative_to(folder)},{file.name.split('-')[0]}" for file in sorted((folder / "photos").iterdir())]
+    (folder / "labels.csv").write_text("\n".join(["path,label", *lines]))
+
+
 @pytest.fixture(scope="module")
 def laid_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all that the pages name: photos, more photos, faces with splits, groups, results."""
@@ -71,6 +79,7 @@ def laid_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(file, folder / name / f"{file.parent.name}-{file.name}")
     for model in PUBLIC_MODELS:
         model.write(folder)
+    write_labels(folder)
     (folder / "groups.csv").write_text("path,age\nfemale/0000.jpg,young\nmale/0001.jpg,old\n")
     return folder
 
@@ -109,6 +118,7 @@ def after_training(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(file, folder / "photos" / f"{file.parent.name}-{file.name}")
         ages.append(f"{file.relative_to(faces)},{20 + index}")
     (folder / "ages.csv").write_text("\n".join(ages))
+    write_labels(folder)
     files = sorted((faces / "train").rglob("*.png"))
     cells = [{"bytes": file.read_bytes(), "path": None} for file in files]
     labels = [int(file.parent.name == "female") for file in files]
@@ -208,6 +218,26 @@ def test_the_examples_of_the_readme_run(
     assert "Female" in capsys.readouterr().out
     exec(library, {})
     assert len(capsys.readouterr().out.splitlines()) == 12
+
+
+def test_the_examples_of_the_library_run(
+    portraits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(portraits / "test", tmp_path / "photos")
+    shutil.copy(portraits / "test" / "female" / "0000.jpg", tmp_path / "photo.jpg")
+    with closing(sqlite3.connect(tmp_path / "photos.sqlite")) as database, database:
+        database.execute("CREATE TABLE photos (name TEXT PRIMARY KEY, data BLOB)")
+        files = [(str(file.relative_to(portraits / "test")), file) for file in (portraits / "test").rglob("*.jpg")]
+        database.executemany("INSERT INTO photos VALUES (?, ?)", [(name, file.read_bytes()) for name, file in files])
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "use-as-a-library.md").read_text(encoding="utf-8")
+    folder, stored, labels = re.findall(r"```python\n(.*?)```", page, re.S)
+    shown = {}
+    for name, example in (("folder", folder), ("stored", stored), ("labels", labels)):
+        exec(example, {})
+        shown[name] = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[:3] for row in shown["folder"]] == shown["stored"] and len(shown["folder"]) == 12
+    assert [row[0::2] for row in shown["labels"]] == [["1", "Female"]]
 
 
 def test_the_embedding_examples_run(

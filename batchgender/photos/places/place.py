@@ -78,3 +78,15 @@ class Counted(Protocol):
 
     def count(self, findings: Findings) -> int:
         """How many photos it will yield; what it leaves out is noted as `photos` does."""
+
+
+class OpenedPlace(Place, Protocol):
+    """A place that was opened before the source: a list, or photos that a program gives."""
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+
+    @property
+    def origin(self) -> str:
+        """What a resumed run compares: the same for the same photos."""

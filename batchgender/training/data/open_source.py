@@ -1,22 +1,27 @@
-"""Opening a source of labelled photos: a folder, a saved dataset, parquet files, or a dataset of the Hub."""
+"""Opening a source of labelled photos: a folder, a list, a saved dataset, parquet files, or a dataset of the Hub."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from batchgender.errors import UserError
-from batchgender.extras import require_extra
 from batchgender.io import Notify, is_number
 from batchgender.photos.labels import ALIASES, DEFAULT_NAMES, LabelNames, names_option
 from batchgender.photos.places.folder import is_system_folder
+from batchgender.photos.places.list_text import CSV_ENDINGS
+from batchgender.photos.source import PhotoSource
 from batchgender.training.data.folders import from_folder
 from batchgender.training.data.labelled_photos import LabelledPhotos
+from batchgender.training.data.open_dataset import is_dataset, is_hub_id, load_splits
+from batchgender.training.data.photo_sources import from_list, from_photos
 from batchgender.training.data.splits import LabelledSource
 
 DEFAULT_SOURCE = "myvision/gender-classification"
 OFFLINE_WAYS = (
-    "give --data a folder SPLIT/CLASS/* or CLASS/*, a dataset saved by `datasets`, or a folder of parquet files"
+    "give --data a folder SPLIT/CLASS/* or CLASS/*, a CSV of paths and labels, a dataset saved by `datasets`, or"
+    " parquet files"
 )
+# Endings of files that are no ids of datasets.
+_FILES = (".parquet", ".zip", ".tar", ".gz", ".tgz")
 # So many classes are named: a column of ages has a hundred.
 _NAMED = 5
 
@@ -24,8 +29,8 @@ _NAMED = 5
 def open_source(source: str, notify: Notify, names: LabelNames = DEFAULT_NAMES) -> LabelledSource:
     """Open a source by its path or Hub id, once for all its splits; raises UserError where it can't be read.
 
-    `names` are what its labels may call the classes. Folders need no extra; the others are read by the package
-    `datasets`.
+    `names` are what its labels may call the classes. Folders, lists, and what else `classify` reads need no extra; the
+    others are read by the package `datasets`.
     """
     splits = _splits(source, notify, names)
     filled = {split: photos for split, photos in splits.items() if len(photos)}
@@ -63,23 +68,21 @@ def _parquet_files(folder: Path) -> list[Path]:
 
 def _splits(source: str, notify: Notify, names: LabelNames) -> dict[str, LabelledPhotos]:
     path = Path(source)
-    parquet = [path] if path.is_file() and path.suffix == ".parquet" else []
-    saved = False
-    if path.is_dir():
-        saved = (path / "dataset_dict.json").exists() or (path / "state.json").exists()
-        parquet = [] if saved else _parquet_files(path)
-        if not saved and not parquet:
-            return from_folder(source, notify, names)
-    elif path.exists() and not parquet:
-        raise UserError(f"{source}: neither a folder nor a parquet file; {OFFLINE_WAYS}")
-    elif not path.exists() and (not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source) or source.startswith(".")):
-        raise UserError(f"{source}: no such folder, and no dataset id either; {OFFLINE_WAYS}")
-    kind = "this kind of data" if path.exists() else "no such folder here, and a dataset of the Hugging Face Hub"
-    require_extra("train", f"{source}: {kind}")
-    from batchgender.training.data import hugging_face
+    parquet = [path] if path.suffix == ".parquet" and path.is_file() else []
+    if not parquet and not is_dataset(source):
+        if path.is_dir():
+            parquet = _parquet_files(path)
+            if not parquet:
+                return from_folder(source, notify, names)
+        elif path.exists() and path.suffix.lower() in CSV_ENDINGS:
+            return from_list(source, notify, names)
+        elif path.exists() or "://" in source:
+            return from_photos(PhotoSource([source], notify, names), notify, names)
+        elif path.suffix.lower() in (*CSV_ENDINGS, *_FILES):
+            raise UserError(f"{source}: no such file; check --data")
+        elif not is_hub_id(source):
+            raise UserError(f"{source}: no such folder, and no dataset id either; {OFFLINE_WAYS}")
+    loaded = load_splits(source, notify, OFFLINE_WAYS, parquet)
+    from batchgender.training.data.dataset_rows import labelled_splits
 
-    if saved:
-        return hugging_face.from_saved_dataset(source, notify, names)
-    if parquet:
-        return hugging_face.from_parquet(source, parquet, notify, names)
-    return hugging_face.from_hub(source, notify, names, OFFLINE_WAYS)
+    return labelled_splits(loaded, source, notify, names)

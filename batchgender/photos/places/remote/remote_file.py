@@ -1,0 +1,48 @@
+"""The content of a photo behind an address."""
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batchgender.errors import UnreadablePhoto
+from batchgender.photos.places.remote.answers import LargePhoto
+from batchgender.photos.reading import BYTE_LIMIT, check_size
+
+if TYPE_CHECKING:
+    from batchgender.photos.places.remote.endpoint import Endpoint
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A photo behind an address; `listed` is its size in bytes as the listing has it, None where it has none."""
+
+    endpoint: "Endpoint"
+    key: str
+    listed: int | None = None
+    held = 0
+
+    def size(self) -> int:
+        """Its size in bytes, 0 where it is not known; raises UnreadablePhoto where it is too large."""
+        size = self.listed or 0
+        check_size(size)
+        return size
+
+    def begin(self, limit: int) -> Future[bytes]:
+        """Begin to read it.
+
+        The result raises UnreadablePhoto, PlaceLost, and LargePhoto where a size that is not known is above `limit`.
+        """
+        return self.endpoint.begin(self.endpoint.photo(self.key, self.listed, limit))
+
+    def read(self, size: int) -> bytes:
+        """Its bytes, where its size is not known up to the limit; raises UnreadablePhoto, and PlaceLost."""
+        limit = size or BYTE_LIMIT
+        return result_of(self.begin(limit), limit)
+
+
+def result_of(begun: "Future[bytes]", size: int) -> bytes:
+    """The bytes of a photo that was begun, up to `size`; raises UnreadablePhoto, where they are too many, too, and PlaceLost."""
+    try:
+        return begun.result()
+    except LargePhoto as large:
+        raise UnreadablePhoto(f"larger than the limit of {size // 1_000_000} MB") from large
