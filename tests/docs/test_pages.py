@@ -80,6 +80,8 @@ def laid_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for model in PUBLIC_MODELS:
         model.write(folder)
     write_labels(folder)
+    shutil.make_archive(str(folder / "album"), "zip", folder / "photos")
+    shutil.make_archive(str(folder / "shards" / "0"), "tar", folder / "more")
     (folder / "groups.csv").write_text("path,age\nfemale/0000.jpg,young\nmale/0001.jpg,old\n")
     return folder
 

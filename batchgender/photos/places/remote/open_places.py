@@ -29,7 +29,7 @@ from batchgender.photos.places.remote.store import ObjectStore
 from batchgender.photos.places.remote.web import Web
 from batchgender.photos.places.remote.web_folder import WebFolder
 
-_KINDS: dict[str, Callable[[str, int], ObjectStore]] = {"s3": S3, "gs": Google, "az": Azure}
+KINDS: dict[str, Callable[[str, int], ObjectStore]] = {"s3": S3, "gs": Google, "az": Azure}
 # The package that a scheme needs beside fsspec.
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs", "http": "aiohttp", "https": "aiohttp"}
 
@@ -89,7 +89,7 @@ class _Opener:
 
     def web(self, shown: str, address: Address) -> RemotePlace:
         """A folder that a page lists where the URL ends in a slash, else one photo."""
-        _require(address.scheme)
+        require_packages(address.scheme)
         folder = address.key.endswith("/") and "?" not in address.key
         host = (address.name, folder)
         if host not in self._hosts:
@@ -136,12 +136,12 @@ class _Opener:
 
     def _endpoint(self, address: Address) -> tuple[Endpoint, ObjectStore]:
         if address.name not in self._stores:
-            _require(address.scheme)
-            store = _KINDS[address.scheme](address.bucket, IN_FLIGHT)
+            require_packages(address.scheme)
+            store = KINDS[address.scheme](address.bucket, IN_FLIGHT)
             self._stores[address.name] = Endpoint(address.name, store, self._notify), store
         return self._stores[address.name]
 
 
-def _require(scheme: str) -> None:
+def require_packages(scheme: str) -> None:
     """Raise UserError where what a scheme needs is not installed."""
     require_extra("remote", f"{scheme}://", ("fsspec", _PACKAGES[scheme]))
