@@ -47,6 +47,11 @@ def find_detector(named: str | None, notify: Notify) -> str:
     return str(cached if is_sound(cached) else fetch_detector(notify))
 
 
+def detector_at_hand() -> bool:
+    """Whether a detector is named by the variable, or in the cache folder: none needs to be fetched."""
+    return bool(os.environ.get(VARIABLE)) or is_sound(cached_detector())
+
+
 def is_sound(file: Path) -> bool:
     """Whether this is the file that is fetched, whole."""
     try:

@@ -11,7 +11,7 @@ const SMALL = 16;
 const STRIDES = [8, 16, 32];
 // As batchgender's own: a face's score at least, the overlap of boxes that are one face, and the shorter side in pixels
 // of the photo, below which answers are not worth much.
-const SCORE = 0.7;
+const SCORE = 0.8;
 const OVERLAP = 0.3;
 const MIN_FACE = 24;
 const OUTPUTS = STRIDES.flatMap((stride) => ["cls", "obj", "bbox"].map((name) => `${name}_${stride}`));
