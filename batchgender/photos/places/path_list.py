@@ -1,11 +1,11 @@
 """A list of photos as a place: each path one photo, in the order of the list."""
 
 import os
-import re
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,13 +16,16 @@ from batchgender.photos.labels import name_key
 from batchgender.photos.photo import Content, LocalFile, Photo, printable
 from batchgender.photos.places.list_text import STDIN, Listed, ListText, open_list
 from batchgender.photos.places.place import Findings
+from batchgender.photos.places.remote.address import is_address, parse_address, shown_address
 from batchgender.photos.places.video import Video, is_video
+
+if TYPE_CHECKING:
+    from batchgender.photos.places.remote.open_places import Opener
 
 # So many paths tell which folder the relative ones are relative to.
 _TRIED = 100
 # More different labels are none of two classes.
 _LABELS = 1000
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.I)
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,14 @@ class PathList:
     """The photos that a list names, in its order, each once; what is not there is a photo that can't be read.
 
     Relative paths begin in `folder`, "" for the current one. `repeated` are the hashes of what stands in it more than
-    once, `labels` its different labels, up to a thousand.
+    once, `labels` its different labels, up to a thousand; `addresses` opens those that it names.
     """
 
     text: ListText
     folder: str
     repeated: frozenset[int]
     labels: frozenset[str]
+    addresses: "Opener | None" = None
     sequential = False
 
     @property
@@ -58,7 +62,7 @@ class PathList:
                 frames = Video(os.path.join(self.folder, path), path, root).photos(findings)
                 yield from (replace(frame, label=label) for frame in frames)
             else:
-                yield Photo(printable(path), self.content(path), root, findings.names, label)
+                yield Photo(printable(shown_address(path)), self.content(path), root, findings.names, label)
 
     def listed(self) -> Iterator[Listed]:
         """Yield what it lists, each photo once."""
@@ -80,7 +84,13 @@ class PathList:
         return {label: class_ for label, class_ in meant.items() if class_ != names.canonical_name(label)}
 
     def content(self, path: str) -> Content:
-        """The bytes of the photo at a path of the list."""
+        """The bytes of the photo at a path of the list; raises UserError where an address needs what is missing."""
+        if self.addresses and is_address(path):
+            try:
+                address = parse_address(path)
+            except UserError:
+                return LocalFile(path)  # Nothing is there.
+            return self.addresses.photo(address)
         return LocalFile(os.path.join(self.folder, path) if self.folder else path)
 
 
@@ -92,10 +102,11 @@ def open_path_list(file: str, notify: Notify, null: bool = False) -> PathList:
     number of lines whose photo stands above already. Raises UserError, also where such lines have different labels.
     """
     text = open_list(file, null)
-    tried = [path for path, *_ in islice(text, _TRIED) if not _ADDRESS.match(path)]
+    tried = [path for path, *_ in islice(text, _TRIED) if not is_address(path)]
     folder = "" if file == STDIN else _folder(tried, os.path.dirname(file), text.title, notify)
-    hashes, labels = array("q"), set[str]()
+    hashes, labels, addresses = array("q"), set[str](), 0
     for each in text:
+        addresses += is_address(each.path)
         hashes.append(hash(_key(each.path)))
         if each.label and len(labels) < _LABELS:
             labels.add(each.label)
@@ -105,7 +116,14 @@ def open_path_list(file: str, notify: Notify, null: bool = False) -> PathList:
     repeated = frozenset(values[counts > 1].tolist())
     if repeated and (count := _repeats(text, repeated)):
         notify(f"{text.title}: lines whose photo stands above already: {count:,}; each photo has one row")
-    return PathList(text, folder, repeated, frozenset(labels))
+    return PathList(text, folder, repeated, frozenset(labels), _opener(notify) if addresses else None)
+
+
+def _opener(notify: Notify) -> "Opener":
+    # Imported for those who need it: the event loop takes longer than all else here.
+    from batchgender.photos.places.remote.open_places import Opener
+
+    return Opener(notify)
 
 
 def _folder(tried: Sequence[str], beside: str, title: str, notify: Notify) -> str:
@@ -141,8 +159,10 @@ def _repeats(text: ListText, repeated: frozenset[int]) -> int:
 
 
 def _key(path: str) -> str:
-    """What two spellings of a path share: "./a.jpg" and "a.jpg"; folders above, for links, and addresses are kept."""
-    return path if ".." in path or "://" in path else os.path.normpath(path)
+    """What two spellings of a path share: "./a.jpg" and "a.jpg"; folders above are kept, for links."""
+    if is_address(path):
+        return shown_address(path)
+    return path if ".." in path else os.path.normpath(path)
 
 
 def _root(folder: str, path: str) -> str:

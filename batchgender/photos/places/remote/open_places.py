@@ -50,7 +50,7 @@ def open_places(inputs: Sequence[str], alone: bool, notify: Notify) -> list[tupl
 
     Raises UserError where an address is none, leads nowhere, or its package or credentials are missing.
     """
-    opener = _Opener(alone, notify)
+    opener = Opener(notify, alone)
     # Two that are shown alike would have the same paths.
     addresses = {shown_address(given): parse_address(given) for given in inputs}
     opened: list[tuple[str, RemotePlace]] = []
@@ -79,23 +79,28 @@ class _Beside:
                 yield photo
 
 
-class _Opener:
-    """Opens places, and keeps what they share: one endpoint a bucket or host."""
+class Opener:
+    """Opens what addresses name, and keeps what they share: one endpoint a bucket or host.
 
-    def __init__(self, alone: bool, notify: Notify) -> None:
+    `alone` as for `open_places`; `notify` gets a line where an endpoint is waited for. Its methods raise UserError
+    where a package or credentials are missing.
+    """
+
+    def __init__(self, notify: Notify, alone: bool = False) -> None:
         self._alone, self._notify = alone, notify
         self._stores: dict[str, tuple[Endpoint, ObjectStore]] = {}
         self._hosts: dict[tuple[str, bool], tuple[Endpoint, Web]] = {}
+        self._web: Web | None = None
+
+    def photo(self, address: Address) -> RemoteFile:
+        """The content of a photo that is known to be one, of a list: nothing is looked up."""
+        endpoint, _ = self._host(address, folder=False) if address.scheme in WEB else self._endpoint(address)
+        return RemoteFile(endpoint, address.key)
 
     def web(self, shown: str, address: Address) -> RemotePlace:
         """A folder that a page lists where the URL ends in a slash, else one photo."""
-        _require(address.scheme)
         folder = address.key.endswith("/") and "?" not in address.key
-        host = (address.name, folder)
-        if host not in self._hosts:
-            web = Web()
-            self._hosts[host] = Endpoint(address.name, web, self._notify, single=not folder), web
-        endpoint, web = self._hosts[host]
+        endpoint, web = self._host(address, folder)
         above, _, name = address.key.removesuffix("/").rpartition("/")
         if folder:
             root = decoded(name) if above.count("/") > 1 else ""
@@ -133,6 +138,15 @@ class _Opener:
         """The first key that begins with a prefix, and its size in bytes."""
         page = page_of(endpoint.begin(endpoint.ask(partial(store.page, prefix, count=1))), endpoint, store)
         return page.entries[0] if page.entries else None
+
+    def _host(self, address: Address, folder: bool) -> tuple[Endpoint, Web]:
+        host = (address.name, folder)
+        if host not in self._hosts:
+            _require(address.scheme)
+            # One for all hosts: it keeps the connections.
+            self._web = self._web or Web()
+            self._hosts[host] = Endpoint(address.name, self._web, self._notify, single=not folder), self._web
+        return self._hosts[host]
 
     def _endpoint(self, address: Address) -> tuple[Endpoint, ObjectStore]:
         if address.name not in self._stores:
