@@ -1,6 +1,7 @@
 """How fast this machine classifies: decoding alone, the model alone, both together, and the bound of both.
 
 A core that decodes a photo, then infers it, does 1 / (1 / decode + 1 / model) photos a second at best: the bound.
+Where faces are cut, finding and cutting them takes its part, too.
 All figures are of all cores at work at once, as they slow each other down.
 """
 
@@ -25,6 +26,10 @@ from numpy.typing import NDArray
 
 from batchgender.classify.pipeline import BATCH, Classifier, load_classifier
 from batchgender.errors import UnreadablePhoto, UserError
+from batchgender.faces.detector import open_detector
+from batchgender.faces.detector_file import detector_at_hand, find_detector
+from batchgender.faces.face_finder import FaceFinder
+from batchgender.faces.framing import Framing
 from batchgender.io import Notify, text_table
 from batchgender.model.session import installed
 from batchgender.photos.decode import to_size
@@ -46,7 +51,8 @@ _ROUNDS = 3
 class Measured:
     """One model on one provider at one batch size; photos a second of all cores together, medians of three rounds.
 
-    `end_to_end` and `bound` are None at batch sizes that `classify` was not run at.
+    `end_to_end` and `bound` are None at batch sizes that `classify` was not run at; `faces_end_to_end` and
+    `faces_bound`, where each photo is cut to its largest face, also where there is no detector.
     """
 
     model: str
@@ -56,16 +62,22 @@ class Measured:
     images_per_second: float
     end_to_end: float | None = None
     bound: float | None = None
+    faces_end_to_end: float | None = None
+    faces_bound: float | None = None
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What a run found: the machine, photos a second decoded by all cores together, and the models."""
+    """What a run found: the machine, photos a second of all cores together, and the models.
+
+    `cut_per_second` are photos decoded and cut to their largest face, None where there is no detector, or no photos.
+    """
 
     machine: dict[str, Any]
     photos: int
     photos_from: str
     decoded_per_second: float
+    cut_per_second: float | None
     models: list[Measured]
 
     def as_dict(self) -> dict[str, Any]:
@@ -85,14 +97,19 @@ def run_benchmark(
         cores, size = classifiers[0].workers, classifiers[0].model.size
         notify(f"decoding {len(chosen):,} {source} on {cores} cores")
         decoded = _rate(lambda: _decode_all(chosen, size), len(chosen), cores)
+        finder = _finder(classifiers[0], notify) if photos else None
+        cut = None
+        if finder:
+            notify(f"finding and cutting the largest face of each on {cores} cores")
+            cut = _rate(lambda: _cut_all(chosen, finder, size), len(chosen), cores)
         measured: list[Measured] = []
         for classifier in classifiers:
             for provider in installed():
                 try:
-                    measured += _measure(classifier.on(provider), chosen, decoded, notify)
+                    measured += _measure(classifier.on(provider), chosen, decoded, (finder, cut), notify)
                 except UserError as error:
                     notify(f"left out: {error}")
-        return Benchmark(_machine(cores), len(chosen), source, decoded, measured)
+        return Benchmark(_machine(cores), len(chosen), source, decoded, cut, measured)
 
 
 def benchmark_text(found: Benchmark) -> str:
@@ -103,8 +120,11 @@ def benchmark_text(found: Benchmark) -> str:
         f"{found.machine['processor']}, {cores} cores; {found.photos:,} {found.photos_from}; photos/s of all cores",
         "",
         f"decode and resize  {found.decoded_per_second:,.0f}   ({milliseconds:.2f} ms a photo and core)",
-        "",
     ]
+    if found.cut_per_second:
+        milliseconds = 1000 * cores / found.cut_per_second
+        lines.append(f"decode, find, cut  {found.cut_per_second:,.0f}   ({milliseconds:.2f} ms a photo and core)")
+    lines.append("")
     rows = [["model", "precision", "batch", "model", "end to end", "bound", "share of the bound"]]
     providers = []
     for provider, group in itertools.groupby(found.models, key=lambda one: one.provider):
@@ -114,6 +134,10 @@ def benchmark_text(found: Benchmark) -> str:
             if one.end_to_end and one.bound:
                 row += [f"{one.end_to_end:,.0f}", f"{one.bound:,.0f}", f"{100 * one.end_to_end / one.bound:.0f} %"]
             rows.append(row)
+            if one.faces_end_to_end and one.faces_bound:
+                share = f"{100 * one.faces_end_to_end / one.faces_bound:.0f} %"
+                together = (f"{one.faces_end_to_end:,.0f}", f"{one.faces_bound:,.0f}", share)
+                rows.append(["  its largest faces", one.precision, f"{one.batch_size}", "", *together])
     table = text_table(rows, "<<>>>>>")
     for at, provider in reversed(providers):
         table.insert(at, provider)
@@ -148,7 +172,27 @@ def _decode_all(photos: Sequence[Photo], size: Size) -> None:
         to_size(photo.read(), size)
 
 
-def _measure(classifier: Classifier, photos: Sequence[Photo], decoded: float, notify: Notify) -> Iterator[Measured]:
+def _finder(classifier: Classifier, notify: Notify) -> FaceFinder | None:
+    """What finds the largest face of a photo, with a detector that is at hand: none is fetched."""
+    if not detector_at_hand():
+        notify("faces are left out, for no face detector is here: `batchgender fetch-detector` gets it")
+        return None
+    detector = open_detector(find_detector(None, notify))
+    return FaceFinder(detector, Framing.from_dict(classifier.info.framing).margin)
+
+
+def _cut_all(photos: Sequence[Photo], finder: FaceFinder, size: Size) -> None:
+    for photo in photos:
+        finder.cut(photo.read(), size)
+
+
+def _measure(
+    classifier: Classifier,
+    photos: Sequence[Photo],
+    decoded: float,
+    faces: tuple[FaceFinder | None, float | None],
+    notify: Notify,
+) -> Iterator[Measured]:
     info, model = classifier.info, classifier.model
     images = np.stack([to_size(p.read(), model.size) for p in itertools.islice(itertools.cycle(photos), BATCH)])
     name, provider = Path(model.file).name, model.session.provider
@@ -160,11 +204,15 @@ def _measure(classifier: Classifier, photos: Sequence[Photo], decoded: float, no
             model.predict(batch)
 
         rate = _rate(infer, size, classifier.workers)
-        together = bound = None
+        together = bound = on_faces = faces_bound = None
         if size == BATCH:
             bound = 1 / (1 / decoded + 1 / rate)
             together = _end_to_end(classifier, photos, bound)
-        yield Measured(name, info.precision, provider, size, rate, together, bound)
+            finder, cut = faces
+            if finder and cut:
+                faces_bound = 1 / (1 / cut + 1 / rate)
+                on_faces = _end_to_end(classifier.on_faces(finder), photos, faces_bound)
+        yield Measured(name, info.precision, provider, size, rate, together, bound, on_faces, faces_bound)
 
 
 def _rate(work: Callable[[], None], photos: int, cores: int) -> float:
@@ -190,7 +238,7 @@ def _end_to_end(classifier: Classifier, photos: Sequence[Photo], bound: float) -
         started = time.perf_counter()
         rows = classifier.rows(itertools.islice(itertools.cycle(photos), count))
         sink = CsvStream(io.StringIO())
-        sink.begin(RowLayout(tuple(classifier.info.classes)), {})
+        sink.begin(RowLayout(tuple(classifier.info.classes), faces=classifier.faces is not None), {})
         for row in rows:
             sink.write([row])
         rates.append(count / (time.perf_counter() - started))

@@ -1,5 +1,6 @@
 """Detector files in YuNet's shape, made of a few nodes: what they call a face is plain to see."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,11 @@ from onnx import TensorProto, helper, numpy_helper
 CELL = 32
 
 
-def write_cell_detector(path: Path, sees: bool = True) -> Path:
-    """Write a detector that calls each bright cell of a 32-pixel grid a face, its score the brightness; or none."""
+def write_cell_detector(path: Path, sees: bool = True, box: float = 1.0) -> Path:
+    """Write a detector that calls each bright cell of a 32-pixel grid a face, its score the brightness; or none.
+
+    The side of a face's box is `box` cells.
+    """
     nodes, outputs, constants = [], [], []
 
     def constant(name: str, values: list[float] | list[int]) -> str:
@@ -34,7 +38,10 @@ def write_cell_detector(path: Path, sees: bool = True) -> Path:
             helper.make_node("Mul", [f"cls_{stride}", constant(f"none{stride}", [0.0])], [f"zero{stride}"]),
         ]
         # The box is the cell. Its eyes lie level.
-        for name, values in (("bbox", [0.5, 0.5, 0.0, 0.0]), ("kps", [0.3, 0.3, 0.7, 0.3, *[0.5] * 6])):
+        for name, values in (
+            ("bbox", [0.5, 0.5, math.log(box), math.log(box)]),
+            ("kps", [0.3, 0.3, 0.7, 0.3, *[0.5] * 6]),
+        ):
             values_of = constant(f"{name}{stride}", values)
             nodes.append(helper.make_node("Add", [f"zero{stride}", values_of], [f"{name}_{stride}"]))
         outputs += [

@@ -1,6 +1,7 @@
 """The detector's file: one that the user names, the one in the cache folder, or fetched into it and checked."""
 
 import hashlib
+import http.client
 import os
 import urllib.error
 import urllib.request
@@ -46,6 +47,11 @@ def find_detector(named: str | None, notify: Notify) -> str:
     return str(cached if is_sound(cached) else fetch_detector(notify))
 
 
+def detector_at_hand() -> bool:
+    """Whether a detector is named by the variable, or in the cache folder: none needs to be fetched."""
+    return bool(os.environ.get(VARIABLE)) or is_sound(cached_detector())
+
+
 def is_sound(file: Path) -> bool:
     """Whether this is the file that is fetched, whole."""
     try:
@@ -72,16 +78,17 @@ def fetch_detector(notify: Notify) -> Path:
         with written_whole(target, "wb", ending=f".{os.getpid()}.part") as stream:
             stream.write(data)
     except urllib.error.HTTPError as error:
-        raise UserError(
-            f"{URL}: can't fetch the face detector (HTTP {error.code} {error.reason}); {_OTHERWISE}"
-        ) from error
+        error.close()
+        reason = f"HTTP {error.code} {error.reason}"
+        raise UserError(f"{URL}: can't fetch the face detector ({reason}); {_OTHERWISE}") from error
     except urllib.error.URLError as error:
-        reason = os_reason(error.reason) if isinstance(error.reason, OSError) else error.reason
+        reason = os_reason(error.reason) if isinstance(error.reason, OSError) else str(error.reason)
         raise UserError(
             f"can't fetch the face detector, no answer from {URL.split('/')[2]} ({reason}); {_OTHERWISE}"
         ) from error
-    except TimeoutError as error:
-        raise UserError(f"{URL}: can't fetch the face detector, no answer in time; {_OTHERWISE}") from error
+    except (TimeoutError, http.client.HTTPException) as error:
+        reason = "no answer in time" if isinstance(error, TimeoutError) else "the answer breaks off"
+        raise UserError(f"{URL}: can't fetch the face detector, {reason}; {_OTHERWISE}") from error
     except OSError as error:
         where = f"{target}: can't keep" if error.filename else f"{URL}: can't fetch"
         raise UserError(f"{where} the face detector ({os_reason(error)}); {_OTHERWISE}") from error
@@ -93,9 +100,8 @@ def _downloaded(notify: Notify) -> bytes:
     # Proxies are those of the environment.
     with (
         urllib.request.urlopen(URL, timeout=_SECONDS) as answer,
-        Progress("face detector", "bytes", notify) as progress,
+        Progress("face detector", "bytes", notify, total=SIZE) as progress,
     ):
-        progress.set_total(SIZE)
         data = bytearray()
         # No more is read than what would show that it is another file.
         while len(data) <= SIZE and (chunk := answer.read(_CHUNK)):

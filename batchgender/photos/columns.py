@@ -8,8 +8,7 @@ from batchgender.photos.label_columns import names_a_class
 from batchgender.photos.labels import LabelNames
 
 _IMAGE_COLUMNS = ("image", "img", "photo", "picture")
-# What columns of labels are called, and keys in a description of a photo.
-LABEL_COLUMNS = ("label", "labels", "gender", "sex", "class", "target")
+_LABEL_COLUMNS = ("label", "labels", "gender", "sex", "class", "target")
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ def image_column(columns: Sequence[Column], source: str) -> Column:
 def label_column(columns: Sequence[Column], names: LabelNames) -> Column | None:
     """The column of labels among these: the declared one, else one that is called so, else one that asks (is_male)."""
     declared = [column for column in columns if column.classes]
-    by_name = [column for column in (*declared, *columns) if column.name.lower() in LABEL_COLUMNS]
+    by_name = [column for column in (*declared, *columns) if column.name.lower() in _LABEL_COLUMNS]
     asking = [column for column in columns if names_a_class(column.name, names)]
     candidates = (by_name[:1], declared, asking)
     return next((found[0] for found in candidates if len(found) == 1), None)

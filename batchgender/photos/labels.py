@@ -105,6 +105,11 @@ _ALIAS_CLASSES = {alias: name for name, aliases in ALIASES.items() for alias in 
 DEFAULT_NAMES = LabelNames()
 
 
+def label_names(names: LabelNames | None, stated: str | None) -> LabelNames | None:
+    """What labels are called where a place may have stated a class itself: that is not to be translated again."""
+    return names if stated is None or names is None else DEFAULT_NAMES
+
+
 def names_option(class_: str, name: str) -> str:
     """What to write on a command line so that `name` stands for a class."""
     return f"--label-names {shlex.quote(one_line(f'{class_.lower()}={name}'))}"

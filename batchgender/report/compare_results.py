@@ -164,6 +164,12 @@ def _read(name: str) -> pd.DataFrame:
         raise UserError(f"{name}: damaged, or no results file that classify wrote") from error
     if missing := sorted({"path", "prediction", "confidence", "label"} - set(table)):
         raise UserError(f"{name}: no results file, for it has no column {', '.join(missing)}")
+    # Of a photo with several faces, or a video, each row is compared with its own.
+    for part in ("time", "face"):
+        if part in table and not table.path.is_unique:
+            numbers = pd.to_numeric(table[part], errors="coerce")
+            named = table.path.astype(str) + numbers.map(lambda number, part=part: f" ({part} {number:g})")
+            table["path"] = named.where(numbers.notna(), table.path)
     shares = [column for column in map(str, table) if column.startswith("p_")]
     table = table[["path", "prediction", "confidence", "label", *shares]].copy()
     for column in table:

@@ -1,11 +1,10 @@
 """How the training photos are framed around the face, measured once: who uses the model cuts faces so."""
 
-import os
 from dataclasses import asdict
 
 from batchgender.errors import UnreadablePhoto
 from batchgender.faces.detector import open_detector
-from batchgender.faces.detector_file import VARIABLE, cached_detector, find_detector, is_sound
+from batchgender.faces.detector_file import detector_at_hand, find_detector
 from batchgender.faces.face_finder import FaceFinder, Look
 from batchgender.faces.framing import TIGHT, FoundFaces, measured_framing
 from batchgender.io import Notify
@@ -20,7 +19,7 @@ def framing_of(photos: LabelledPhotos, notify: Notify) -> dict[str, float]:
     A detector is taken where one is at hand; a training fetches none. Raises UserError where BATCHGENDER_DETECTOR names
     what is none.
     """
-    if not os.environ.get(VARIABLE) and not is_sound(cached_detector()):
+    if not detector_at_hand():
         notify(
             "how the faces are framed is not measured, for no face detector is here (`batchgender fetch-detector`):"
             " `classify` will take these for face crops"

@@ -9,8 +9,11 @@ const SIDES = [128, 320, 640];
 // looked at too.
 const SMALL = 16;
 const STRIDES = [8, 16, 32];
-const SCORE = 0.6;
+// As batchgender's own: a face's score at least, the overlap of boxes that are one face, and the shorter side in pixels
+// of the photo, below which answers are not worth much.
+const SCORE = 0.8;
 const OVERLAP = 0.3;
+const MIN_FACE = 24;
 const OUTPUTS = STRIDES.flatMap((stride) => ["cls", "obj", "bbox"].map((name) => `${name}_${stride}`));
 
 let ort = null;
@@ -55,8 +58,8 @@ function overlap(a, b) {
   return both / (a.width * a.height + b.width * b.height - both);
 }
 
-// Boxes {x, y, width, height, score} in pixels of the canvas, the surest first.
-async function detect({ canvas, context }) {
+// Boxes {x, y, width, height, score} in pixels of the copy, the surest first.
+async function detect({ canvas, context, width: within, height: above }) {
   const { width, height } = canvas;
   const rgba = context.getImageData(0, 0, width, height).data;
   const pixels = width * height;
@@ -75,9 +78,10 @@ async function detect({ canvas, context }) {
       if (!(score >= SCORE)) continue;
       const [right, down, wide, high] = bbox.subarray(cell * 4, cell * 4 + 4);
       const box = { width: Math.exp(wide) * stride, height: Math.exp(high) * stride, score };
-      box.x = ((cell % columns) + right) * stride - box.width / 2;
-      box.y = (Math.floor(cell / columns) + down) * stride - box.height / 2;
-      boxes.push(box);
+      const [x, y] = [((cell % columns) + right) * stride, (Math.floor(cell / columns) + down) * stride];
+      // What lies in the padding is no face.
+      if (x < 0 || y < 0 || x >= within || y >= above) continue;
+      boxes.push({ x: x - box.width / 2, y: y - box.height / 2, ...box });
     }
   }
   boxes.sort((a, b) => b.score - a.score);
@@ -94,14 +98,15 @@ export async function facesOf(photo) {
   let faces = [];
   for (const side of SIDES) {
     const small = copyOfSide(source, side, STRIDES.at(-1));
-    const found = await detect(small);
-    if (!found.length) continue;
     const [across, down] = [photo.width / small.width, photo.height / small.height];
+    const seen = await detect(small);
+    const found = seen.filter((box) => Math.min(box.width * across, box.height * down) >= MIN_FACE);
+    if (!found.length) continue;
     faces = found.map((box) => ({
       x: Math.round(box.x * across),
       y: Math.round(box.y * down),
-      width: Math.max(1, Math.round(box.width * across)),
-      height: Math.max(1, Math.round(box.height * down)),
+      width: Math.round(box.width * across),
+      height: Math.round(box.height * down),
       score: box.score,
     }));
     if (found.every((box) => Math.min(box.width, box.height) >= SMALL)) break;

@@ -180,13 +180,14 @@ function csv() {
     const harmless = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
     return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
   };
-  const boxes = findFaces ? ["face", "x", "y", "width", "height", "face_score"] : [];
+  const boxes = findFaces ? ["face", "x", "y", "width", "height", "face_score", "face_size"] : [];
   const each = about.classes.map((name) => `p_${name.toLowerCase()}`);
   const names = ["path", ...boxes, "prediction", "confidence", ...each, "error"];
   const lines = rows.flatMap((found) =>
     found.map((row, index) => {
       const { x, y, width, height, score } = row.face ?? {};
-      const box = row.face ? [index + 1, x, y, width, height, score.toFixed(6)] : boxes.map(() => "");
+      const size = Math.min(width, height);
+      const box = row.face ? [index + 1, x, y, width, height, score.toFixed(3), size] : boxes.map(() => "");
       const numbers = row.probabilities
         ? [Math.max(...row.probabilities), ...row.probabilities].map((value) => value.toFixed(6))
         : ["", ...about.classes.map(() => "")];

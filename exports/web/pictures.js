@@ -37,10 +37,9 @@ export function copyOf(picture, pixels, options) {
 
 // The square around the box's centre; beyond the edge of the photo its edge pixels go on.
 export function cutAround(photo, box, margin) {
-  const exact = Math.max(box.width, box.height) * (1 + 2 * margin);
-  const side = Math.max(1, Math.round(exact));
-  const left = Math.round(box.x + box.width / 2 - exact / 2);
-  const top = Math.round(box.y + box.height / 2 - exact / 2);
+  const side = Math.round(Math.max(box.width, box.height) * (1 + 2 * margin));
+  const left = Math.round(box.x + box.width / 2 - side / 2);
+  const top = Math.round(box.y + box.height / 2 - side / 2);
   const canvas = new OffscreenCanvas(side, side);
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.fillStyle = "white";

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from archive_files import pack
 from click.testing import Result
 from drawn_faces import write_portraits
 from public_models import PUBLIC_MODELS
@@ -80,6 +81,9 @@ def laid_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for model in PUBLIC_MODELS:
         model.write(folder)
     write_labels(folder)
+    (folder / "shards").mkdir()
+    for name in ("album.zip", "shards/shard-000.tar", "faces.parquet"):
+        pack(folder / "faces" / "test", folder / name)
     (folder / "groups.csv").write_text("path,age\nfemale/0000.jpg,young\nmale/0001.jpg,old\n")
     return folder
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import one_line_error
+from conftest import BLUE, RED, one_line_error
+from PIL import Image
 from statsmodels.stats import contingency_tables
+from tiny_detectors import picture_of_cells
 
 from batchgender.report.compare_results import compare_results, mcnemar
 
@@ -164,3 +166,20 @@ def test_what_is_no_results_file_is_said_in_a_line(
     message = one_line_error(cli("compare", "good.csv", name))
     assert name in message and ("no results file" in message or "can't read the results" in message)
     assert cli("compare", "good.csv", "good.csv").exit_code == 0
+
+
+def test_faces_of_one_photo_are_compared_one_by_one(
+    cli: Callable[..., Any], red_or_blue: Path, cell_detector: Path, tmp_path: Path
+) -> None:
+    picture = picture_of_cells({(0, 0): RED, (2, 2): BLUE})
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(picture).save(tmp_path / "photos" / "two.png")
+    Image.fromarray(picture * 0).save(tmp_path / "photos" / "none.png")
+    options = ("--model", red_or_blue, "--faces", "all", "--detector", cell_detector)
+    for ending in ("csv", "parquet"):
+        assert cli("classify", tmp_path / "photos", *options, "--out", tmp_path / f"r.{ending}").exit_code == 0
+    table = pd.read_csv(tmp_path / "r.csv", keep_default_na=False)
+    table.loc[table.prediction == "Male", ["prediction", "p_female", "p_male"]] = ["Female", "0.9", "0.1"]
+    table.to_csv(tmp_path / "other.csv", index=False)
+    result = cli("compare", tmp_path / "r.parquet", tmp_path / "other.csv")
+    assert result.exit_code == 0 and "3 photos in both" in result.stdout and "1 changed" in result.stdout

@@ -12,6 +12,7 @@ from batchgender.io import first_line
 from batchgender.photos.columns import Column, image_column, label_column
 from batchgender.photos.file_type import container_ending
 from batchgender.photos.label_columns import stated_classes
+from batchgender.photos.labels import label_names
 from batchgender.photos.photo import Content, InMemory, LocalFile, Photo, printable
 from batchgender.photos.places.archive import Refused
 from batchgender.photos.places.place import Findings
@@ -64,7 +65,8 @@ class ParquetFile:
                 return
             for row, content in enumerate(self._contents(arrow)):
                 path = paths[row].as_py() if paths is not None else str(row)
-                yield Photo(printable(self.prefix + path), content, root, findings.names, label_at(row))
+                label = label_at(row)
+                yield Photo(printable(self.prefix + path), content, root, label_names(findings.names, label), label)
 
     def _paths(self, arrow: "ArrowFile") -> "Array | None":
         """The path of each row, None where a row has none, or one that another has."""

@@ -16,11 +16,11 @@ from batchgender.photos.labels import name_key
 from batchgender.photos.photo import Content, LocalFile, Photo, printable
 from batchgender.photos.places.list_text import STDIN, Listed, ListText, open_list
 from batchgender.photos.places.place import Findings
-from batchgender.photos.places.remote.address import is_address, parse_address, shown_address
+from batchgender.photos.places.remote.address import is_address, shown_address
 from batchgender.photos.places.video import Video, is_video
 
 if TYPE_CHECKING:
-    from batchgender.photos.places.remote.open_places import Opener
+    from batchgender.photos.places.remote.listed import ListedAddresses
 
 # So many paths tell which folder the relative ones are relative to.
 _TRIED = 100
@@ -33,14 +33,14 @@ class PathList:
     """The photos that a list names, in its order, each once; what is not there is a photo that can't be read.
 
     Relative paths begin in `folder`, "" for the current one. `repeated` are the hashes of what stands in it more than
-    once, `labels` its different labels, up to a thousand; `addresses` opens those that it names.
+    once, `labels` its different labels, up to a thousand. `addresses` opens those in it, None where it has none.
     """
 
     text: ListText
     folder: str
     repeated: frozenset[int]
     labels: frozenset[str]
-    addresses: "Opener | None" = None
+    addresses: "ListedAddresses | None"
     sequential = False
 
     @property
@@ -84,13 +84,9 @@ class PathList:
         return {label: class_ for label, class_ in meant.items() if class_ != names.canonical_name(label)}
 
     def content(self, path: str) -> Content:
-        """The bytes of the photo at a path of the list; raises UserError where an address needs what is missing."""
+        """The bytes of the photo at a path, or an address, of the list."""
         if self.addresses and is_address(path):
-            try:
-                address = parse_address(path)
-            except UserError:
-                return LocalFile(path)  # Nothing is there.
-            return self.addresses.photo(address)
+            return self.addresses.content(path)
         return LocalFile(os.path.join(self.folder, path) if self.folder else path)
 
 
@@ -104,9 +100,10 @@ def open_path_list(file: str, notify: Notify, null: bool = False) -> PathList:
     text = open_list(file, null)
     tried = [path for path, *_ in islice(text, _TRIED) if not is_address(path)]
     folder = "" if file == STDIN else _folder(tried, os.path.dirname(file), text.title, notify)
-    hashes, labels, addresses = array("q"), set[str](), 0
+    hashes, labels, schemes = array("q"), set[str](), set[str]()
     for each in text:
-        addresses += is_address(each.path)
+        if is_address(each.path):
+            schemes.add(each.path.partition("://")[0].lower())
         hashes.append(hash(_key(each.path)))
         if each.label and len(labels) < _LABELS:
             labels.add(each.label)
@@ -116,14 +113,14 @@ def open_path_list(file: str, notify: Notify, null: bool = False) -> PathList:
     repeated = frozenset(values[counts > 1].tolist())
     if repeated and (count := _repeats(text, repeated)):
         notify(f"{text.title}: lines whose photo stands above already: {count:,}; each photo has one row")
-    return PathList(text, folder, repeated, frozenset(labels), _opener(notify) if addresses else None)
+    return PathList(text, folder, repeated, frozenset(labels), _opener(schemes, notify) if schemes else None)
 
 
-def _opener(notify: Notify) -> "Opener":
-    # Imported for those who need it: the event loop takes longer than all else here.
-    from batchgender.photos.places.remote.open_places import Opener
+def _opener(schemes: set[str], notify: Notify) -> "ListedAddresses":
+    # What it needs is imported where there is an address.
+    from batchgender.photos.places.remote.listed import ListedAddresses
 
-    return Opener(notify)
+    return ListedAddresses(schemes, notify)
 
 
 def _folder(tried: Sequence[str], beside: str, title: str, notify: Notify) -> str:
@@ -159,7 +156,10 @@ def _repeats(text: ListText, repeated: frozenset[int]) -> int:
 
 
 def _key(path: str) -> str:
-    """What two spellings of a path share: "./a.jpg" and "a.jpg"; folders above are kept, for links."""
+    """What two spellings of a path share: "./a.jpg" and "a.jpg", an address signed twice.
+
+    Folders above are left as they are: behind a link they are others.
+    """
     if is_address(path):
         return shown_address(path)
     return path if ".." in path else os.path.normpath(path)
@@ -168,6 +168,8 @@ def _key(path: str) -> str:
 def _root(folder: str, path: str) -> str:
     """The name of the folder that a photo lies in, where its path does not show it; else ""."""
     above = os.path.dirname(path)
+    if is_address(path):
+        return ""
     if above.strip("./") and ".." not in above:
         return ""
     return os.path.basename(os.path.abspath(os.path.join(folder, above)))

@@ -9,6 +9,7 @@ from typing import IO
 from batchgender.errors import UnreadablePhoto, UserError
 from batchgender.photos.file_type import HEAD
 from batchgender.photos.label_columns import stated_classes
+from batchgender.photos.labels import label_names
 from batchgender.photos.photo import Content, InMemory, Photo, printable
 from batchgender.photos.places.archive import ArchiveFile, Refused, archive_file, twice_line
 from batchgender.photos.places.place import Findings
@@ -45,7 +46,8 @@ class TarFile:
         label_of = _labels(index, findings)
         root = self.archive.root
         for path, content in self._read(index) if self.sequential else self._placed(index):
-            yield Photo(printable(self.prefix + path), content, root, findings.names, label_of(path))
+            label = label_of(path)
+            yield Photo(printable(self.prefix + path), content, root, label_names(findings.names, label), label)
 
     def _index(self, findings: Findings) -> TarIndex | None:
         title = self.archive.title

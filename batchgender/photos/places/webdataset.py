@@ -3,8 +3,8 @@
 import json
 import posixpath
 
-from batchgender.photos.columns import LABEL_COLUMNS
-
+# Keys in a description of a photo that are its label.
+_KEYS = ("label", "gender", "sex")
 # What is larger is no label, nor what describes a photo.
 _LONGEST = {"cls": 2**10, "json": 2**20}
 
@@ -30,7 +30,7 @@ def label_in(path: str, data: bytes) -> tuple[str, str] | None:
     except (ValueError, RecursionError):
         return None
     values = {key.lower(): value for key, value in described.items()} if isinstance(described, dict) else {}
-    found = ((key, values[key]) for key in LABEL_COLUMNS if isinstance(values.get(key), str | int | float))
+    found = ((key, values[key]) for key in _KEYS if isinstance(values.get(key), str | int | float))
     return next(((key, str(value)) for key, value in found), None)
 
 

@@ -13,6 +13,7 @@ from batchgender.photos.label_columns import classes_of_values
 from batchgender.photos.labels import ALIASES, LabelNames
 from batchgender.photos.photo import Content, LocalFile, Photo, printable
 from batchgender.photos.places.path_list import open_path_list
+from batchgender.photos.places.remote.address import shown_address
 from batchgender.photos.source import PhotoSource
 from batchgender.training.data.labelled_photos import LabelledPhotos
 from batchgender.training.data.splits import split_named
@@ -43,7 +44,7 @@ def from_list(source: str, notify: Notify, names: LabelNames) -> dict[str, Label
     for path, label, split in listed.listed():
         if label is None:
             raise UserError(f"{source}: no column `label` in its first line; name the columns path and label")
-        found.append(_Found(path, listed.content(path), "train" if split is None else split, label))
+        found.append(_Found(shown_address(path), listed.content(path), "train" if split is None else split, label))
     _notify_missing(found, source, notify)
     return _labelled(found, _stated_classes(found, names, notify), source, notify)
 

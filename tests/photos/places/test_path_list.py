@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
@@ -158,6 +160,39 @@ def test_what_is_not_there_is_a_photo_that_can_not_be_read(here: Path) -> None:
     for photo, reason in zip(photos[1:4], ("No such file", "a directory", "pipe"), strict=True):
         with pytest.raises(UnreadablePhoto, match=reason):
             photo.read()
+
+
+@pytest.fixture
+def server(here: Path) -> Iterator[str]:
+    """The address of a web server that serves the current folder."""
+    pytest.importorskip("aiohttp")
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None: ...
+
+    serving = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(here)))
+    threading.Thread(target=serving.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{serving.server_port}"
+    serving.shutdown()
+    serving.server_close()
+
+
+def test_addresses_stand_among_paths_each_its_own_photo(here: Path, server: str) -> None:
+    said: list[str] = []
+    text = (
+        f"path,label\n{server}/women/c.jpg,\na.jpg,m\n{server}/a.jpg?Signature=secret&x=1,\n{server}/nowhere.jpg,\n"
+        f"{server}/a.jpg?Signature=other&x=1,\nftp://127.0.0.1/a.jpg,\n"
+    )
+    photos = listed(text, "list.csv", said=said)
+    shown = [f"{server}/women/c.jpg", "a.jpg", f"{server}/a.jpg?x=1", f"{server}/nowhere.jpg", "ftp://127.0.0.1/a.jpg"]
+    assert paths(photos) == shown and "stands above already: 1" in said[0]
+    for photo, name in zip(photos, ("women/c.jpg", "a.jpg", "a.jpg"), strict=False):
+        assert photo.read() == (here / name).read_bytes()
+    for photo, reason in zip(photos[3:], ("404", "not an address that can be read"), strict=True):
+        with pytest.raises(UnreadablePhoto, match=reason):
+            photo.read()
+    unlabelled = listed(text.replace(",label", ",other"), "list.csv")
+    assert [photo.label_among(["Female", "Male"]) for photo in unlabelled] == ["Female", "", "", "", ""]
 
 
 def test_relative_paths_begin_in_the_current_folder_else_in_that_of_the_list(here: Path) -> None:

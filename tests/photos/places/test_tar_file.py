@@ -191,7 +191,7 @@ def test_a_member_larger_than_any_photo_is_passed_over_without_being_held(
     tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Of 800 MB to be passed over, a test takes a minute.
-    monkeypatch.setattr("batchgender.photos.reading._BYTE_LIMIT", 20_000_000)
+    monkeypatch.setattr("batchgender.photos.reading.BYTE_LIMIT", 20_000_000)
     members: list[Member] = [("a.jpg", bytes(2 * 10**7 + 1)), ("no ending", bytes(10**7)), ("z.jpg", JPEG)]
     file = write_tar(tmp_path / f"a.{ending}", [*members, ("b.jpg", bytes(10**7))])
     tracemalloc.start()

@@ -29,7 +29,7 @@ from batchgender.photos.places.remote.store import ObjectStore
 from batchgender.photos.places.remote.web import Web
 from batchgender.photos.places.remote.web_folder import WebFolder
 
-_KINDS: dict[str, Callable[[str, int], ObjectStore]] = {"s3": S3, "gs": Google, "az": Azure}
+KINDS: dict[str, Callable[[str, int], ObjectStore]] = {"s3": S3, "gs": Google, "az": Azure}
 # The package that a scheme needs beside fsspec.
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs", "http": "aiohttp", "https": "aiohttp"}
 
@@ -50,7 +50,7 @@ def open_places(inputs: Sequence[str], alone: bool, notify: Notify) -> list[tupl
 
     Raises UserError where an address is none, leads nowhere, or its package or credentials are missing.
     """
-    opener = Opener(notify, alone)
+    opener = _Opener(alone, notify)
     # Two that are shown alike would have the same paths.
     addresses = {shown_address(given): parse_address(given) for given in inputs}
     opened: list[tuple[str, RemotePlace]] = []
@@ -79,28 +79,23 @@ class _Beside:
                 yield photo
 
 
-class Opener:
-    """Opens what addresses name, and keeps what they share: one endpoint a bucket or host.
+class _Opener:
+    """Opens places, and keeps what they share: one endpoint a bucket or host."""
 
-    `alone` as for `open_places`; `notify` gets a line where an endpoint is waited for. Its methods raise UserError
-    where a package or credentials are missing.
-    """
-
-    def __init__(self, notify: Notify, alone: bool = False) -> None:
+    def __init__(self, alone: bool, notify: Notify) -> None:
         self._alone, self._notify = alone, notify
         self._stores: dict[str, tuple[Endpoint, ObjectStore]] = {}
         self._hosts: dict[tuple[str, bool], tuple[Endpoint, Web]] = {}
-        self._web: Web | None = None
-
-    def photo(self, address: Address) -> RemoteFile:
-        """The content of a photo that is known to be one, of a list: nothing is looked up."""
-        endpoint, _ = self._host(address, folder=False) if address.scheme in WEB else self._endpoint(address)
-        return RemoteFile(endpoint, address.key)
 
     def web(self, shown: str, address: Address) -> RemotePlace:
         """A folder that a page lists where the URL ends in a slash, else one photo."""
+        require_packages(address.scheme)
         folder = address.key.endswith("/") and "?" not in address.key
-        endpoint, web = self._host(address, folder)
+        host = (address.name, folder)
+        if host not in self._hosts:
+            web = Web()
+            self._hosts[host] = Endpoint(address.name, web, self._notify, single=not folder), web
+        endpoint, web = self._hosts[host]
         above, _, name = address.key.removesuffix("/").rpartition("/")
         if folder:
             root = decoded(name) if above.count("/") > 1 else ""
@@ -139,23 +134,14 @@ class Opener:
         page = page_of(endpoint.begin(endpoint.ask(partial(store.page, prefix, count=1))), endpoint, store)
         return page.entries[0] if page.entries else None
 
-    def _host(self, address: Address, folder: bool) -> tuple[Endpoint, Web]:
-        host = (address.name, folder)
-        if host not in self._hosts:
-            _require(address.scheme)
-            # One for all hosts: it keeps the connections.
-            self._web = self._web or Web()
-            self._hosts[host] = Endpoint(address.name, self._web, self._notify, single=not folder), self._web
-        return self._hosts[host]
-
     def _endpoint(self, address: Address) -> tuple[Endpoint, ObjectStore]:
         if address.name not in self._stores:
-            _require(address.scheme)
-            store = _KINDS[address.scheme](address.bucket, IN_FLIGHT)
+            require_packages(address.scheme)
+            store = KINDS[address.scheme](address.bucket, IN_FLIGHT)
             self._stores[address.name] = Endpoint(address.name, store, self._notify), store
         return self._stores[address.name]
 
 
-def _require(scheme: str) -> None:
+def require_packages(scheme: str) -> None:
     """Raise UserError where what a scheme needs is not installed."""
     require_extra("remote", f"{scheme}://", ("fsspec", _PACKAGES[scheme]))

@@ -41,7 +41,7 @@ class RemoteFile:
 
 
 def result_of(begun: "Future[bytes]", size: int) -> bytes:
-    """The bytes of a photo that was begun, up to `size`; raises UnreadablePhoto, and PlaceLost."""
+    """The bytes of a photo that was begun, up to `size`; raises UnreadablePhoto and PlaceLost."""
     try:
         return begun.result()
     except LargePhoto as large:
