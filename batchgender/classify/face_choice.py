@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from batchgender.classify.fetches import Fetches
 from batchgender.errors import UnreadablePhoto, UserError
 from batchgender.faces.detector import open_detector
 from batchgender.faces.detector_file import find_detector
@@ -91,8 +93,8 @@ def _wants_cutting(finder: FaceFinder, framing: Framing, source: PhotoSource, wo
     photos = source.first(_LOOKED_AT)
     # Spread over them: a folder may begin with photos of another kind.
     some = photos[:: max(len(photos) // _FIRST, 1)]
-    with ThreadPoolExecutor(workers) as pool:
-        looks = _Looks(finder, framing)
+    with ThreadPoolExecutor(workers) as pool, closing(Fetches()) as fetches:
+        looks = _Looks(finder, framing, fetches)
         looks.add(pool.map(looks.look, some))
         if not looks.clear:
             chosen = set(map(id, some))
@@ -120,14 +122,14 @@ def _wants_cutting(finder: FaceFinder, framing: Framing, source: PhotoSource, wo
 class _Looks:
     """What the photos that are looked at show."""
 
-    def __init__(self, finder: FaceFinder, framing: Framing) -> None:
-        self._finder, self._framing = finder, framing
+    def __init__(self, finder: FaceFinder, framing: Framing, fetches: Fetches) -> None:
+        self._finder, self._framing, self._fetches = finder, framing, fetches
         self.count = self.framed = self.smaller = 0
 
     def look(self, photo: Photo) -> bool | None:
         """Whether a photo's face is framed as in training; None where it shows none, or can't be read."""
         try:
-            look = Look(photo.read())
+            look = Look(self._fetches.photo(photo))
         except UnreadablePhoto:
             return None
         found = FoundFaces(self._finder.find_largest(look), look.width, look.height)

@@ -5,9 +5,13 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from threading import Lock
 
+import numpy as np
+from numpy.typing import NDArray
+
 from batchgender.photos.photo import Photo
 from batchgender.photos.places.remote.answers import LargePhoto
 from batchgender.photos.places.remote.remote_file import RemoteFile, result_of
+from batchgender.photos.reading import BYTE_LIMIT
 
 # Bytes that a photo is taken for whose size is not known, as long as none has come.
 _USUAL = 1_000_000
@@ -36,6 +40,13 @@ class Fetches:
     def read(self, content: RemoteFile, size: int) -> bytes:
         """Read one of `size` bytes; raises UnreadablePhoto, PlaceLost, and CancelledError once this is closed."""
         return result_of(self.begin(content, size), size)
+
+    def photo(self, photo: Photo) -> bytes | NDArray[np.uint8]:
+        """As `Photo.read`; raises CancelledError, too, for a remote one once this is closed."""
+        content = photo.content
+        if isinstance(content, RemoteFile):
+            return self.read(content, content.size() or BYTE_LIMIT)
+        return photo.read()
 
     def close(self) -> None:
         """End all reads that are under way, whatever they wait for."""

@@ -14,7 +14,7 @@ import cv2
 import pandas as pd
 import pytest
 from click.testing import Result
-from conftest import BLUE, RED, one_line_error, picture
+from conftest import BLUE, RED, one_line_error, picture, write_picture
 from object_server import DROP, RESET, STALL, TRUNCATE, ObjectServer
 
 from batchgender.photos.places.remote import endpoint, web_requests
@@ -22,6 +22,8 @@ from batchgender.photos.source import PhotoSource
 
 Cli = Callable[..., Result]
 COUNT = 200
+# The first photos are not looked at before the run.
+FACES_OFF = ("--faces", "off")
 
 
 def fill(server: ObjectServer, count: int = COUNT) -> None:
@@ -55,7 +57,7 @@ def test_with_faults_every_photo_has_one_row_and_a_report(
     lost = {keys[33]: 404, keys[77]: 403, keys[111]: 503}
     server.faults |= {key: [status] for key, status in lost.items()}
     out = tmp_path / "r.csv"
-    result = cli("classify", server.addresses("set")[kind], "--model", red_or_blue, "--out", out)
+    result = cli("classify", server.addresses("set")[kind], *FACES_OFF, "--model", red_or_blue, "--out", out)
     assert result.exit_code == 0, result.output
     table = pd.read_csv(out, keep_default_na=False)
     assert list(table.path) == [key.removeprefix("set/") for key in keys]
@@ -71,7 +73,7 @@ def test_a_run_whose_server_dies_goes_on_to_the_same_file(
     server: ObjectServer, cli: Cli, kind: str, red_or_blue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = server.addresses("set")[kind]
-    line = ("classify", address, "--model", red_or_blue, "--out")
+    line = ("classify", address, *FACES_OFF, "--model", red_or_blue, "--out")
     assert cli(*line, tmp_path / "whole.csv").exit_code == 0
     server.outage = len(server.asked) + 180, RESET, math.inf
     out, part = tmp_path / "r.csv", tmp_path / "r.csv.part"
@@ -95,7 +97,7 @@ def test_a_run_killed_by_ctrl_c_while_it_waits_ends_soon_and_goes_on(
     fill(object_server)
     object_server.outage = 100, STALL, math.inf
     out = tmp_path / "r.csv"
-    line = ["classify", "gs://photos/set/", "--model", str(red_or_blue), "--out", str(out)]
+    line = ["classify", "gs://photos/set/", *FACES_OFF, "--model", str(red_or_blue), "--out", str(out)]
     process = subprocess.Popen(
         [sys.executable, "-m", "batchgender", *line],
         env={**os.environ, "FSSPEC_GS_TOKEN": "anon"},
@@ -200,3 +202,39 @@ def test_a_public_bucket_is_read_without_credentials_as_the_line_says(
     assert len(table) == COUNT and not table.error.any()
     # Nothing that a library warns of as it ends.
     assert [text for text in ("Traceback", "Unclosed", "never retrieved", "pending") if text in done.stderr] == []
+
+
+def test_a_list_names_addresses_beside_paths(server: ObjectServer, cli: Cli, red_or_blue: Path, tmp_path: Path) -> None:
+    web = server.addresses("set")["http"]
+    here = write_picture(tmp_path / "here.jpg", BLUE)
+    paths = [
+        f"{web}female/000.jpg?X-Amz-Signature=s1gned",
+        str(here),
+        "s3://photos/set/male/001.jpg",
+        f"{web}female/000.jpg?X-Amz-Signature=another",
+        "http://127.0.0.1:1/a.jpg",
+        "s3://photos/set/none.jpg",
+        "ftp://host/a.jpg",
+    ]
+    (tmp_path / "list.txt").write_text("\n".join(paths))
+    out = tmp_path / "r.csv"
+    result = cli("classify", "--from-list", tmp_path / "list.txt", "--model", red_or_blue, "--out", out)
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(out, keep_default_na=False)
+    assert list(table.path) == [f"{web}female/000.jpg", *paths[1:3], *paths[4:]]
+    assert list(table.prediction) == ["Female", "Male", "Male", "", "", ""]
+    for error, reason in zip(
+        table.error[3:], ("Connection refused", "404 Not Found", "not an address that can be read"), strict=True
+    ):
+        assert reason in error
+
+
+def test_the_first_photos_are_looked_at_for_their_faces(
+    server: ObjectServer, cli: Cli, red_or_blue: Path, tmp_path: Path
+) -> None:
+    line = ("classify", server.addresses("set")["gs"], "--model", red_or_blue)
+    result = cli(*line, "--out", tmp_path / "r.csv")
+    assert result.exit_code == 0 and "faces: none found in 100 photos looked at" in result.stderr
+    assert len(pd.read_csv(tmp_path / "r.csv")) == COUNT
+    result = cli(*line, "--dry-run")
+    assert result.exit_code == 0 and "200" in result.stdout and "no results were written" in result.stdout

@@ -35,7 +35,9 @@ class ListedAddresses:
             return Refused(str(error))
         endpoint = self._endpoints.get(address.name)
         if endpoint is None:
-            endpoint = Endpoint(address.name, self._store(address), self._notify, single=True)
+            # A list may name many hosts, of which some are gone; a bucket that is gone ends the run, to be resumed.
+            single = address.scheme in WEB
+            endpoint = Endpoint(address.name, self._store(address), self._notify, single)
             self._endpoints[address.name] = endpoint
         return RemoteFile(endpoint, address.key)
 

@@ -16,6 +16,7 @@ from batchgender.photos.places.remote.store import (
     whole,
 )
 from batchgender.photos.places.remote.web_requests import meaning
+from batchgender.version import __version__
 
 # Codes of answers that are about whoever asks, not about the object: the credentials have ended, or are none.
 _CREDENTIALS = (
@@ -43,6 +44,8 @@ class S3:
             "read_timeout": SILENCE_LIMIT,
             "retries": {"max_attempts": 0, "mode": "standard"},
             "max_pool_connections": in_flight,
+            # That of botocore says more of the machine, and is put together anew for each request.
+            "user_agent": f"batchgender/{__version__}",
         }
         self._bucket = bucket
         self._files = s3fs.S3FileSystem(**options(("s3", "s3a"), {"config_kwargs": config}))
