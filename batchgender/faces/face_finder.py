@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from batchgender.errors import NoRoom
 from batchgender.faces.cutting import cut_aligned, cut_square, square_side
 from batchgender.faces.detector import Boxes, FaceDetector, without_doubles
 from batchgender.faces.face import Face
@@ -44,6 +46,12 @@ class FaceFinder:
 
         `data` is a file's bytes, or pixels uint8 [height, width, 3]. Raises UnreadablePhoto.
         """
+        try:
+            return self._cut(data, size)
+        except (cv2.error, MemoryError) as error:
+            raise NoRoom("too large for the memory of this machine") from error
+
+    def _cut(self, data: bytes | NDArray[np.uint8], size: Size) -> list[tuple[Face, NDArray[np.uint8]]]:
         wanted = size if isinstance(size, int) else max(size)
         look = Look(data, 2 * wanted)
         found = self.find(look)
