@@ -3,11 +3,12 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from batchgender.errors import UnreadablePhoto
 from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
 from batchgender.photos.reading import read_regular, regular_size
 
@@ -60,6 +61,22 @@ class InMemory:
     def read(self, size: int) -> bytes | NDArray[np.uint8]:
         """What it was made of."""
         return self.data
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A photo that can't be read, and why."""
+
+    reason: str
+    held = 0
+
+    def size(self) -> int:
+        """Raises UnreadablePhoto."""
+        raise UnreadablePhoto(self.reason)
+
+    def read(self, size: int) -> NoReturn:
+        """Raises UnreadablePhoto."""
+        raise UnreadablePhoto(self.reason)
 
 
 @dataclass(frozen=True)

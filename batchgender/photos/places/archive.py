@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import IO, NoReturn
+from typing import IO
 
 from batchgender.errors import UnreadablePhoto, UserError, os_reason
 from batchgender.photos.file_type import container_ending
@@ -49,22 +49,6 @@ class ArchiveFile:
             raise UnreadablePhoto(f"can't read the archive: {os_reason(error)}") from error
         except MemoryError as error:
             raise UnreadablePhoto("too large for the memory of this machine") from error
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A photo that can't be read, and why."""
-
-    reason: str
-    held = 0
-
-    def size(self) -> int:
-        """Raises UnreadablePhoto."""
-        raise UnreadablePhoto(self.reason)
-
-    def read(self, size: int) -> NoReturn:
-        """Raises UnreadablePhoto."""
-        raise UnreadablePhoto(self.reason)
 
 
 def archive_file(file: str) -> ArchiveFile:

@@ -13,8 +13,7 @@ from batchgender.photos.columns import Column, image_column, label_column
 from batchgender.photos.file_type import container_ending
 from batchgender.photos.label_columns import stated_classes
 from batchgender.photos.labels import label_names
-from batchgender.photos.photo import Content, InMemory, LocalFile, Photo, printable
-from batchgender.photos.places.archive import Refused
+from batchgender.photos.photo import Content, InMemory, LocalFile, Photo, Refused, printable
 from batchgender.photos.places.place import Findings
 from batchgender.photos.reading import check_size
 

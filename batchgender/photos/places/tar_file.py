@@ -10,8 +10,8 @@ from batchgender.errors import UnreadablePhoto, UserError
 from batchgender.photos.file_type import HEAD
 from batchgender.photos.label_columns import stated_classes
 from batchgender.photos.labels import label_names
-from batchgender.photos.photo import Content, InMemory, Photo, printable
-from batchgender.photos.places.archive import ArchiveFile, Refused, archive_file, twice_line
+from batchgender.photos.photo import Content, InMemory, Photo, Refused, printable
+from batchgender.photos.places.archive import ArchiveFile, archive_file, twice_line
 from batchgender.photos.places.place import Findings
 from batchgender.photos.places.tar_headers import headers
 from batchgender.photos.places.tar_index import STREAM_ERRORS, Member, TarIndex, is_packed, tar_index, unpacked

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from batchgender.errors import UnreadablePhoto
 from batchgender.photos.limits import PIXEL_LIMIT
-from batchgender.photos.photo import InMemory, Photo, printable
+from batchgender.photos.photo import InMemory, Photo, Refused, printable
 from batchgender.photos.places.place import Findings
 
 _ENDINGS = ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .wmv .3gp .mts .m2ts .flv .ogv"
@@ -26,20 +25,6 @@ def is_video(file: str) -> bool:
 
 
 @dataclass(frozen=True)
-class _Unreadable:
-    """The content of a frame that can't be read."""
-
-    reason: str
-    held = 0
-
-    def size(self) -> int:
-        raise UnreadablePhoto(self.reason)
-
-    def read(self, size: int) -> bytes:
-        raise UnreadablePhoto(self.reason)
-
-
-@dataclass(frozen=True)
 class Video:
     """The frames of a video, `findings.fps` a second; `path` is what their rows show, `root` its folder's name."""
 
@@ -52,17 +37,17 @@ class Video:
         """Yield the frames, upright, by their time; what can't be read of the video is a photo with an error."""
         assert findings.fps
 
-        def photo(content: InMemory | _Unreadable, time: float) -> Photo:
+        def photo(content: InMemory | Refused, time: float) -> Photo:
             return Photo(printable(self.path), content, self.root, findings.names, time=round(time, 3))
 
         capture = cv2.VideoCapture(self.file)
         try:
             width, height = (capture.get(side) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
             if not capture.isOpened():
-                yield photo(_Unreadable("no video that can be read, or a damaged one"), 0)
+                yield photo(Refused("no video that can be read, or a damaged one"), 0)
                 return
             if width * height > PIXEL_LIMIT:
-                yield photo(_Unreadable(f"a video of {width:.0f} x {height:.0f} pixels, more than can be read"), 0)
+                yield photo(Refused(f"a video of {width:.0f} x {height:.0f} pixels, more than can be read"), 0)
                 return
             count, wanted, time = 0, 0.0, 0.0
             while capture.grab():
@@ -74,12 +59,12 @@ class Video:
                 if decoded:
                     yield photo(InMemory(np.ascontiguousarray(frame[..., ::-1])), time)
                 else:
-                    yield photo(_Unreadable("a frame that can't be decoded"), time)
+                    yield photo(Refused("a frame that can't be decoded"), time)
                 # Of a video with fewer frames a second each is taken once.
                 wanted = (int(time * findings.fps + 1e-6) + 1) / findings.fps
             stated = capture.get(cv2.CAP_PROP_FRAME_COUNT)
             if not count or count < _WHOLE * stated:
                 reason = f"the video ends early: {count:,} of {stated:,.0f} frames could be read"
-                yield photo(_Unreadable(reason), time + 1 / findings.fps)
+                yield photo(Refused(reason), time + 1 / findings.fps)
         finally:
             capture.release()

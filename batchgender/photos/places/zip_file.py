@@ -12,10 +12,9 @@ from typing import IO, NamedTuple
 
 from batchgender.errors import UnreadablePhoto, UserError
 from batchgender.photos.file_type import HEAD, named_as_photo, picture_format
-from batchgender.photos.photo import Content, Photo, printable
+from batchgender.photos.photo import Content, Photo, Refused, printable
 from batchgender.photos.places.archive import (
     ArchiveFile,
-    Refused,
     archive_file,
     followed,
     is_left_alone,

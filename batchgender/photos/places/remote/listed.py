@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 from batchgender.errors import UserError
 from batchgender.io import Notify
-from batchgender.photos.photo import Content
-from batchgender.photos.places.archive import Refused
+from batchgender.photos.photo import Content, Refused
 from batchgender.photos.places.remote.address import WEB, Address, parse_address
 from batchgender.photos.places.remote.endpoint import IN_FLIGHT, Endpoint
 from batchgender.photos.places.remote.open_places import KINDS, require_packages
