@@ -21,6 +21,8 @@ from batchgender.photos.places.video import ENDINGS as VIDEOS
 from batchgender.photos.places.video import is_video
 from batchgender.photos.reading import is_photo
 
+# Bytes of photos that come with theirs and are looked at before a run.
+_HELD = 2**26
 # So many endings of files left out are named: a folder of other things has many.
 _ENDINGS_NAMED = 10
 # Files that people give in the place of photos, and what to do instead.
@@ -100,8 +102,15 @@ class PhotoSource:
         return min(len(self._first), limit)
 
     def first(self, count: int) -> list[Photo]:
-        """The first photos, up to `count`; the next iteration gives them, too."""
-        return list(islice(self._first or self._walk(self._findings.beside()), count))
+        """The first photos, up to `count`, or fewer where they hold much memory; the next iteration gives them, too."""
+        found: list[Photo] = []
+        held = 0
+        for photo in islice(self._first or self._walk(self._findings.beside()), count):
+            found.append(photo)
+            held += photo.content.held
+            if held > _HELD:
+                break
+        return found
 
     def total(self) -> int:
         """How many photos there are, by a walk of its own: it may run beside an iteration."""

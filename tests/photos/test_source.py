@@ -1,6 +1,8 @@
+import io
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -201,3 +203,15 @@ def test_bytes_that_are_no_utf8_are_shown_escaped(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("this file system takes UTF-8 names alone")
     assert found(tmp_path) == ["caf\\xe9.jpg"]
+
+
+def test_the_first_photos_of_a_compressed_archive_hold_little_memory(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "large.tar.gz", "w:gz", compresslevel=1) as archive:
+        for index in range(40):
+            member = tarfile.TarInfo(f"{index:02}.bmp")
+            member.size = 4_000_000
+            archive.addfile(member, io.BytesIO(bytes(member.size)))
+    source = PhotoSource([str(tmp_path / "large.tar.gz")])
+    first = source.first(100)
+    assert 1 < len(first) < 40
+    assert [photo.path for photo in source][: len(first)] == [photo.path for photo in first]
