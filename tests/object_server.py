@@ -24,10 +24,10 @@ Fault = int | str
 class ObjectServer:
     """Objects by their keys in one bucket, `photos`, and how each of the next answers to a key fails.
 
-    The last fault of a key stays. An `outage` is a fault of all answers of so many photos, after so many;
-    `latency` are seconds before each answer. `page_size` keys stand in a page of a listing; `chunked` answers announce
-    no size; what begins with `moved` has moved. `asked` has the keys of photos in the order in which they were asked
-    for, and `most_at_once` says of how many requests at one time.
+    The last fault of a key stays. An `outage` is a fault of all answers of so many photos, after so many; `latency` are
+    seconds before each answer. `page_size` keys stand in a page of a listing; `chunked` answers announce no size; what
+    begins with `moved` has moved; with `authorization` photos want that header. `asked` has the keys of photos in the
+    order in which they were asked for, and `most_at_once` says of how many requests at one time.
     """
 
     objects: dict[str, bytes] = field(default_factory=dict)
@@ -37,6 +37,7 @@ class ObjectServer:
     page_size: int = 1000
     retry_after: str = ""
     chunked: bool = False
+    authorization: str = ""
     moved: str = ""
     asked: list[str] = field(default_factory=list)
     pages: int = 0
@@ -138,6 +139,8 @@ class ObjectServer:
 
     async def _photo(self, request: web.BaseRequest, key: str) -> web.StreamResponse:
         self.asked.append(key)
+        if self.authorization and request.headers.get("Authorization") != self.authorization:
+            return self._error(401, "")
         if failed := await self._failed(request, key):
             return failed
         if key not in self.objects:

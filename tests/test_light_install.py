@@ -88,6 +88,7 @@ def test_photos_that_need_an_extra_are_rows_that_name_it(run: Run, tmp_path: Pat
         ("train", ["evaluate", "packaged", "--data", "photos.parquet"]),
         ("train", ["tune", "--data", "faces"]),
         ("openvino", ["classify", "faces", "--provider", "openvino", "--out", "x.csv"]),
+        ("remote", ["classify", "s3://bucket/photos/", "--out", "x.csv"]),
     ],
 )
 def test_a_missing_extra_is_named_in_one_line(run: Run, tmp_path: Path, extra: str, line: list[str]) -> None:

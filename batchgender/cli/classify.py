@@ -102,9 +102,9 @@ def classify(
 ) -> None:
     """Classify photos into a CSV, one row a photo.
 
-    PHOTOS are folders, files, archives (.zip, .tar, .tar.gz), Parquet files and quoted patterns, any number of them, or
-    one dataset: hf://datasets/USER/NAME, or a saved one. Where their faces are not cropped, each photo is cut to its
-    largest face; --faces all classifies every face.
+    PHOTOS are folders, files, archives (.zip, .tar, .tar.gz), Parquet files, quoted patterns and addresses (s3://,
+    gs://, az://, https://), any number of them, or one dataset: hf://datasets/USER/NAME, or a saved one. Where their
+    faces are not cropped, each photo is cut to its largest face; --faces all classifies every face.
 
     Where folders, or the list, carry labels (female, male), a report of how many answers are right is printed and
     written, too.
@@ -115,6 +115,7 @@ def classify(
       batchgender classify './albums/*/*.jpg' --out results.parquet
       find ./photos -name '*.jpg' -print0 | batchgender classify --from-list - -0 --out results.csv
       batchgender classify --from-list labels.csv --out results.csv
+      batchgender classify s3://bucket/photos/ --out results.csv
       batchgender classify ./photos --dry-run
       batchgender classify ./photos --out results.csv --threshold 0.9
       batchgender classify ./photos --out results.csv --groups ages.csv --report report.html

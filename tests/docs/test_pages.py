@@ -34,6 +34,8 @@ MANUAL = [page for page in sorted((ROOT / "docs").glob("*.md")) if page.name != 
 PAGES = [README, *MANUAL, ROOT / "CONTRIBUTING.md", EMBEDDING]
 # What trains, or goes on from what was trained, exported or stopped before: run by a test of its own.
 AFTER_TRAINING = ("train", "tune", "calibrate", "export", "--resume", "runs/", "exports/", "other.onnx")
+# What asks other machines: tests/cli/test_remote_photos.py runs such commands on this one.
+AFAR = "://"
 # The same commands in seconds: of an option that is given twice, the last counts.
 SHORT = {"train": ("--epochs", "1"), "tune": ("--trials", "1", "--epochs", "1")}
 
@@ -47,9 +49,10 @@ def commands_of(page: Path) -> list[str]:
 
 
 COMMANDS = [pytest.param(line, id=f"{page.stem}: {line}") for page in PAGES for line in commands_of(page)]
-RUN = [each for each in COMMANDS if not any(word in str(each.values[0]) for word in AFTER_TRAINING)]
+HERE = [each for each in COMMANDS if AFAR not in str(each.values[0])]
+RUN = [each for each in HERE if not any(word in str(each.values[0]) for word in AFTER_TRAINING)]
 # Once each, though several pages have some.
-TRAINING = list({each.values[0]: each for each in COMMANDS if each not in RUN}.values())
+TRAINING = list({each.values[0]: each for each in HERE if each not in RUN}.values())
 
 
 def name_of(anchored: str) -> str:

@@ -4,6 +4,7 @@ import importlib.util
 import math
 import re
 import time
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import fsspec.config
 import pytest
 from conftest import BLUE, RED, picture
 from cryptography import x509
@@ -342,6 +344,28 @@ def test_proxies_of_the_environment_are_used(object_server: ObjectServer, monkey
     monkeypatch.setenv("http_proxy", object_server.url)
     # A host that is nowhere: the name is the proxy's to find.
     (photo,) = PhotoSource(["http://photos.invalid/web/set/"])
+    assert photo.read() == JPEG[RED]
+
+
+def test_names_and_passwords_come_from_netrc_the_address_or_the_configuration(
+    object_server: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(object_server, ["a.jpg"])
+    address = f"{object_server.addresses('set')['http']}a.jpg"
+    object_server.authorization = "Basic " + b64encode(b"anna:pa55").decode()
+    (photo,) = PhotoSource([address])
+    with pytest.raises(UnreadablePhoto, match="401 Unauthorized"):
+        photo.read()
+    (photo,) = PhotoSource([address.replace("//", "//anna:pa55@")])
+    assert photo.read() == JPEG[RED]
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login anna password pa55")
+    (photo,) = PhotoSource([address])
+    assert photo.read() == JPEG[RED]
+    (tmp_path / ".netrc").unlink()
+    object_server.authorization = "Bearer t0ken"
+    headers = {"client_kwargs": {"headers": {"Authorization": "Bearer t0ken"}}}
+    monkeypatch.setitem(fsspec.config.conf, "https", headers)
+    (photo,) = PhotoSource([address])
     assert photo.read() == JPEG[RED]
 
 
