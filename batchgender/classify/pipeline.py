@@ -72,11 +72,15 @@ class Classifier:
         """The same classifier for these faces, or, with None, for whole photos."""
         return Classifier(self.model, self.workers, self.batch_size, self._notify, self.provider, faces)
 
-    def for_photos(self, source: PhotoSource) -> "Classifier":
-        """The classifier on its execution provider; under "auto" that is the CPU where the photos are few."""
-        if self.provider == CPU or (self.provider == AUTO and source.count_up_to(FEW) < FEW):
+    def for_photos(self, source: PhotoSource, before: str = AUTO) -> "Classifier":
+        """The classifier on its execution provider; under "auto" that is the CPU where the photos are few.
+
+        `before` is the one of the run that is resumed: "auto", which measures, might choose another.
+        """
+        provider = before if self.provider == AUTO else self.provider
+        if provider == CPU or (provider == AUTO and source.count_up_to(FEW) < FEW):
             return self
-        return self.on(self.provider)
+        return self.on(provider)
 
     @property
     def info(self) -> ModelInfo:

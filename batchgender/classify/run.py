@@ -15,6 +15,7 @@ from batchgender.classify.pipeline import FEW, Classifier
 from batchgender.errors import PlaceLost, UserError
 from batchgender.io import Notify
 from batchgender.lock import locked
+from batchgender.model.session import provider_named
 from batchgender.photos.photo import Photo, printable
 from batchgender.photos.source import PhotoSource, skipped_text
 from batchgender.progress import Progress
@@ -99,7 +100,8 @@ def _classify_alone(
     started = time.monotonic()
     # Again: another run may have written them until it gave its locks back.
     reports = check_reports(sink, options)
-    classifier = classifier.for_photos(source)
+    before = sink.settings_before() if isinstance(sink, ResultsFile) else {}
+    classifier = classifier.for_photos(source, provider_named(str(before.get("provider"))))
     classifier = classifier.on_faces(choose_faces(classifier.info, source, options.faces, classifier.workers, notify))
     info, thresholds = classifier.info, classifier.thresholds(options.threshold)
     cores = "1 core" if classifier.workers == 1 else f"{classifier.workers} cores"

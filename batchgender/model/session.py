@@ -98,6 +98,13 @@ def open_session(file: str) -> Session:
     return session
 
 
+def provider_named(label: str) -> str:
+    """The provider whose sessions call themselves so, "auto" where none does."""
+    if label.startswith("OpenVINO "):
+        return "openvino"
+    return next((name for name, own in _ONNXRUNTIME.items() if label == f"onnxruntime {own}"), AUTO)
+
+
 def check_provider(provider: str) -> None:
     """Raise UserError where an execution provider is not installed, before any file is opened."""
     if provider not in installed():

@@ -155,12 +155,18 @@ class ResultsFile:
             if self._stream:
                 self._stream.close()
 
-    def _check_settings(self, settings: dict[str, Any]) -> None:
+    def settings_before(self) -> dict[str, Any]:
+        """The settings that the unfinished run had; empty where none is resumed, or they can't be read."""
+        if not self.resumed:
+            return {}
         try:
             before = json.loads(self.sidecar.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             before = {}
-        before = before if isinstance(before, dict) else {}
+        return before if isinstance(before, dict) else {}
+
+    def _check_settings(self, settings: dict[str, Any]) -> None:
+        before = self.settings_before()
         changed = sorted(key for key in settings | before if before.get(key) != settings.get(key))
         if changed:
             raise UserError(
