@@ -10,6 +10,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -34,8 +36,8 @@ MANUAL = [page for page in sorted((ROOT / "docs").glob("*.md")) if page.name != 
 PAGES = [README, *MANUAL, ROOT / "CONTRIBUTING.md", EMBEDDING]
 # What trains, or goes on from what was trained, exported or stopped before: run by a test of its own.
 AFTER_TRAINING = ("train", "tune", "calibrate", "export", "--resume", "runs/", "exports/", "other.onnx")
-# What asks other machines: tests/cli/test_remote_photos.py runs such commands on this one.
-AFAR = "://"
+# What asks other machines: tests/cli/test_remote_photos.py and tests/faces/test_detector_file.py run such on this one.
+AFAR = ("://", "fetch-detector")
 # The same commands in seconds: of an option that is given twice, the last counts.
 SHORT = {"train": ("--epochs", "1"), "tune": ("--trials", "1", "--epochs", "1")}
 
@@ -49,7 +51,7 @@ def commands_of(page: Path) -> list[str]:
 
 
 COMMANDS = [pytest.param(line, id=f"{page.stem}: {line}") for page in PAGES for line in commands_of(page)]
-HERE = [each for each in COMMANDS if AFAR not in str(each.values[0])]
+HERE = [each for each in COMMANDS if not any(word in str(each.values[0]) for word in AFAR)]
 RUN = [each for each in HERE if not any(word in str(each.values[0]) for word in AFTER_TRAINING)]
 # Once each, though several pages have some.
 TRAINING = list({each.values[0]: each for each in HERE if each not in RUN}.values())
@@ -87,6 +89,11 @@ def laid_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "shards").mkdir()
     for name in ("album.zip", "shards/shard-000.tar", "faces.parquet"):
         pack(folder / "faces" / "test", folder / name)
+    (folder / "films").mkdir()
+    film = cv2.VideoWriter(str(folder / "films" / "film.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 5, (128, 128))
+    for _ in range(10):
+        film.write(np.zeros((128, 128, 3), np.uint8))
+    film.release()
     (folder / "groups.csv").write_text("path,age\nfemale/0000.jpg,young\nmale/0001.jpg,old\n")
     return folder
 
