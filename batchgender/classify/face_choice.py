@@ -12,8 +12,8 @@ from batchgender.classify.fetches import Fetches
 from batchgender.errors import UnreadablePhoto, UserError
 from batchgender.faces.detector import open_detector
 from batchgender.faces.detector_file import find_detector
-from batchgender.faces.face_finder import MIN_FACE, FaceFinder, Look
-from batchgender.faces.framing import FoundFaces, Framing
+from batchgender.faces.face_finder import MIN_FACE, FaceFinder
+from batchgender.faces.framing import Framing
 from batchgender.io import Notify
 from batchgender.model.metadata import ModelInfo
 from batchgender.photos.photo import Photo
@@ -129,10 +129,9 @@ class _Looks:
     def look(self, photo: Photo) -> bool | None:
         """Whether a photo's face is framed as in training; None where it shows none, or can't be read."""
         try:
-            look = Look(self._fetches.photo(photo))
+            found = self._finder.found_in(self._fetches.photo(photo))
         except UnreadablePhoto:
             return None
-        found = FoundFaces(self._finder.find_largest(look), look.width, look.height)
         return self._framing.is_framed(found.share) if len(found.boxes) else None
 
     def add(self, found: Iterator[bool | None]) -> None:

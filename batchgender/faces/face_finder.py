@@ -1,6 +1,7 @@
 """A photo to its faces, each cut as the model wants it: looked at small first, and larger where that is needed."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import cv2
@@ -11,11 +12,12 @@ from batchgender.errors import NoRoom
 from batchgender.faces.cutting import cut_aligned, cut_square, square_side
 from batchgender.faces.detector import Boxes, FaceDetector, without_doubles
 from batchgender.faces.face import Face
+from batchgender.faces.framing import FoundFaces
 from batchgender.photos.decode import decode_copy
 from batchgender.photos.resize import Size, resize
 
-# The longer side of the pictures that are looked at, one after the other.
-_SIDES = (128, 320, 800, 2000, 5000)
+# The longer side of the pictures that are looked at, one after the other. The last one takes some 100 MB.
+_SIDES = (128, 320, 800, 2000)
 # Every photo without a face is looked at so large, also where its pixels are fewer: faces that are blurred, or whose
 # edges are cut off, are found then.
 _ALWAYS = 320
@@ -46,25 +48,24 @@ class FaceFinder:
 
         `data` is a file's bytes, or pixels uint8 [height, width, 3]. Raises UnreadablePhoto.
         """
-        try:
-            return self._cut(data, size)
-        except (cv2.error, MemoryError) as error:
-            raise NoRoom("too large for the memory of this machine") from error
-
-    def _cut(self, data: bytes | NDArray[np.uint8], size: Size) -> list[tuple[Face, NDArray[np.uint8]]]:
         wanted = size if isinstance(size, int) else max(size)
-        look = Look(data, 2 * wanted)
-        found = self.find(look)
-        if not len(found):
-            return []
-        order = np.argsort(-found.boxes[:, 2:].prod(1), kind="stable")
-        return [
-            (
-                _face(number, found.boxes[at], float(found.scores[at])),
-                resize(self._square(look, found.boxes[at], found.eyes[at], wanted), size),
-            )
-            for number, at in enumerate(order if self.every else order[:1], 1)
-        ]
+        with _room():
+            look = Look(data, 2 * wanted)
+            found = self.find(look)
+            order = np.argsort(-found.boxes[:, 2:].prod(1), kind="stable")
+            return [
+                (
+                    _face(number, found.boxes[at], float(found.scores[at])),
+                    resize(self._square(look, found.boxes[at], found.eyes[at], wanted), size),
+                )
+                for number, at in enumerate(order if self.every else order[:1], 1)
+            ]
+
+    def found_in(self, data: bytes | NDArray[np.uint8]) -> FoundFaces:
+        """Where the faces of a photo are, as `find_largest` sees them; raises UnreadablePhoto."""
+        with _room():
+            look = Look(data)
+            return FoundFaces(self.find_largest(look), look.width, look.height)
 
     def find(self, look: "Look") -> Boxes:
         """The faces of at least `min_face` pixels, their boxes in pixels of the whole photo."""
@@ -123,15 +124,26 @@ class Look:
         return self.width / image.shape[1], self.height / image.shape[0]
 
 
+@contextmanager
+def _room() -> Iterator[None]:
+    """Turn a lack of memory into NoRoom."""
+    try:
+        yield
+    except (cv2.error, MemoryError) as error:
+        raise NoRoom("too large for the memory of this machine") from error
+
+
 def _sides(longer: int, min_face: int) -> Iterator[int]:
-    """The sides to look at so that a face of `min_face` pixels in a photo whose longer side is given is seen."""
-    needed = max(longer * min(_SMALLEST_SEEN / min_face, 1), _ALWAYS)
+    """The sides to look at so that a face of `min_face` pixels in a photo whose longer side is given is seen.
+
+    Up to the last of _SIDES: in larger photos smaller faces than 0.6 % of that side are not seen.
+    """
+    needed = min(max(longer * min(_SMALLEST_SEEN / min_face, 1), _ALWAYS), _SIDES[-1])
     for side in _SIDES:
         if side >= needed:
             yield round(needed) if side > _ALWAYS else side
             return
         yield side
-    yield round(needed)
 
 
 def _face(number: int, box: NDArray[np.float32], score: float) -> Face:

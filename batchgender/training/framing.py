@@ -5,7 +5,7 @@ from dataclasses import asdict
 from batchgender.errors import UnreadablePhoto
 from batchgender.faces.detector import open_detector
 from batchgender.faces.detector_file import detector_at_hand, find_detector
-from batchgender.faces.face_finder import FaceFinder, Look
+from batchgender.faces.face_finder import FaceFinder
 from batchgender.faces.framing import TIGHT, FoundFaces, measured_framing
 from batchgender.io import Notify
 from batchgender.training.data.labelled_photos import LabelledPhotos
@@ -29,8 +29,7 @@ def framing_of(photos: LabelledPhotos, notify: Notify) -> dict[str, float]:
     found: list[FoundFaces] = []
     for index in photos.spread(_PHOTOS):
         try:
-            look = Look(photos.read(index))
-            found.append(FoundFaces(finder.find_largest(look), look.width, look.height))
+            found.append(finder.found_in(photos.read(index)))
         except UnreadablePhoto:
             continue  # Told when it is trained on.
     framing = measured_framing(found)
