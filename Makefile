@@ -72,7 +72,8 @@ default-model: setup  ## Make the packaged model and its card again, resumable: 
 		--trained-on utkface --trained-on web --trained-on celeba
 
 test: setup  ## Run the tests
-	$(BIN)/python -m pytest --cov=batchgender --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal \
+		--cov=batchgender --cov-report=term:skip-covered
 
 lint: setup  ## Check lint, format and types
 	$(BIN)/ruff check .

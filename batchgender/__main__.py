@@ -8,6 +8,21 @@ from types import FrameType
 _INTERRUPTED = 130
 
 
+def _may_raise(frame: FrameType | None) -> bool:
+    """Whether an interrupt may be raised as an exception where the program is: in a command, and in no import.
+
+    An import that an exception leaves may keep its lock, and what waits for it waits for ever. Outside of a command
+    there is nothing to keep.
+    """
+    while frame:
+        if frame.f_code.co_filename.startswith("<frozen importlib."):
+            return False
+        if frame.f_code.co_qualname == "_Group.invoke":
+            return True
+        frame = frame.f_back
+    return False
+
+
 def run() -> None:
     """Run the command line; an interrupt, even while modules are imported, ends in one line and exit code 130.
 
@@ -17,8 +32,8 @@ def run() -> None:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal interrupted
-        if interrupted:
-            # The first one waits for the photos at hand: a model or a decoder may never come back.
+        # After a first interrupt, a model or a decoder may never come back.
+        if interrupted or not _may_raise(frame):
             os.write(2, b"interrupted\n")
             os._exit(_INTERRUPTED)
         interrupted = True

@@ -12,6 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+# Tests that run side by side share the cores: threads that wait for each other would hold both up.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import cv2
 import fsspec.config
 import numpy as np

@@ -159,7 +159,12 @@ def _openvino(session: Session, file: str, workers: int, size: int | None) -> Se
     if size:
         model.reshape({session.inputs[0].name: openvino.PartialShape([-1, size, size, 3])})
     # A stream is a core that computes a call alone.
-    compiled = core.compile_model(model, "CPU", {"NUM_STREAMS": workers, "INFERENCE_NUM_THREADS": workers})
+    settings = {"NUM_STREAMS": workers, "INFERENCE_NUM_THREADS": workers}
+    try:
+        compiled = core.compile_model(model, "CPU", settings)
+    except RuntimeError:
+        # Where it chooses bfloat16, as on processors with AMX, it lacks some layers of 8-bit models.
+        compiled = core.compile_model(model, "CPU", {**settings, "INFERENCE_PRECISION_HINT": "f32"})
     precision = str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
     names = {"bf16": "bfloat16", "f16": "float16", "f32": "float32"}
 

@@ -272,10 +272,11 @@ def test_the_embedding_examples_run(
 def test_the_csv_columns_of_the_manual_are_those_written(
     cli: Cli, red_or_blue: Path, photos: Path, tmp_path: Path
 ) -> None:
-    cli("classify", photos, "--model", red_or_blue, "--out", tmp_path / "r.csv")
-    header = (tmp_path / "r.csv").read_text().splitlines()[0]
-    assert header in README.read_text() and header in (ROOT / "docs" / "csv.md").read_text()
-    assert set(json.loads((tmp_path / "r.report.json").read_text())["classes"]) == {"Female", "Male"}
+    for faces, page in (("off", ROOT / "docs" / "csv.md"), ("largest", README)):
+        out = tmp_path / f"{faces}.csv"
+        cli("classify", photos, "--model", red_or_blue, "--faces", faces, "--out", out)
+        assert out.read_text().splitlines()[0] in page.read_text()
+    assert set(json.loads((tmp_path / "off.report.json").read_text())["classes"]) == {"Female", "Male"}
 
 
 def test_the_recipe_in_the_manual_is_one(tmp_path: Path) -> None:
