@@ -20,7 +20,7 @@ def test_every_real_photo_has_its_row(cli: Callable[..., Any], faces: Path, red_
 
 
 def test_alexnet_learns_from_faces(cli: Callable[..., Any], tmp_path: Path) -> None:
-    counts = {"train": 350, "test": 60}
+    counts = {"train": 200, "test": 60}
     if not FACES.is_dir():
         write_portraits(tmp_path / "faces", counts)
     for split, count in counts.items() if FACES.is_dir() else ():
