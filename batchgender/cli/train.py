@@ -28,7 +28,8 @@ from batchgender.photos.labels import LabelNames
     "--arch",
     "architecture",
     metavar="A",
-    help="The network: alexnet, alexnet_bn, alexnet_bn512, or a torchvision one as resnet18.  [default: the recipe's]",
+    help="The network: alexnet, alexnet_bn, alexnet_bn512, alexnet_narrow, or a torchvision one as resnet18."
+    "  [default: the recipe's]",
 )
 @click.option("--pretrained", is_flag=True, help="Begin with torchvision's ImageNet weights.")
 @click.option(

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from batchgender.faces.detector import Boxes
 
 # A photo counts as framed as in training where its face takes so much of the share that it had there.
@@ -45,11 +48,14 @@ class FoundFaces:
     height: int
 
     @property
+    def largest_box(self) -> NDArray[np.float32]:
+        """The box [4] of the largest face in pixels: x, y, width, height."""
+        return self.boxes.boxes[self.boxes.boxes[:, 2:].prod(1).argmax()]
+
+    @property
     def largest(self) -> tuple[float, float]:
         """The width and height of the largest face in pixels."""
-        sizes = self.boxes.boxes[:, 2:]
-        width, height = sizes[sizes.prod(1).argmax()]
-        return float(width), float(height)
+        return float(self.largest_box[2]), float(self.largest_box[3])
 
     @property
     def share(self) -> float:

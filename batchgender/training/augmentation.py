@@ -14,14 +14,23 @@ from batchgender.training.recipe import Recipe
 
 Image = NDArray[np.uint8]
 
+# How far a face may lie from the middle of its view, as a share of the view's side.
+_ASIDE = 0.1
+
 # How bright the eye takes red, green and blue to be (ITU-R BT.601).
 _LUMA = np.array([0.299, 0.587, 0.114])
 _BORDERS = (cv2.BORDER_REFLECT_101, cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT)
 
 
-def augment(image: Image, size: int, recipe: Recipe, rng: np.random.Generator) -> Image:
-    """A random view, uint8 [size, size, 3] RGB, of a photo uint8 [height, width, 3]; the same for the same `rng`."""
-    view = _framed(image, size, recipe, rng)
+def augment(
+    image: Image, size: int, recipe: Recipe, rng: np.random.Generator, face: NDArray[np.float32] | None = None
+) -> Image:
+    """A random view, uint8 [size, size, 3] RGB, of a photo uint8 [height, width, 3]; the same for the same `rng`.
+
+    `face` [4] is the box (x, y, width, height) of the face that is to be seen, in shares of the photo's width and
+    height.
+    """
+    view = _framed(image, size, recipe, rng, face)
     if rng.random() < recipe.blur:
         view = _blurred(view, rng)
     view = _lit(view, recipe, rng)
@@ -36,12 +45,18 @@ def augment(image: Image, size: int, recipe: Recipe, rng: np.random.Generator) -
     return view
 
 
-def _framed(image: Image, size: int, recipe: Recipe, rng: np.random.Generator) -> Image:
+def _framed(
+    image: Image, size: int, recipe: Recipe, rng: np.random.Generator, face: NDArray[np.float32] | None
+) -> Image:
     """Crop, turn, stretch, shear and mirror in one warp; what lies outside the photo is mirrored, drawn out or gray."""
     height, width = image.shape[:2]
-    side = _log_uniform(*recipe.crop, rng)
     stretch = math.sqrt(_log_uniform(1 / (1 + recipe.stretch), 1 + recipe.stretch, rng))
-    crop_width, crop_height = width * side * stretch, height * side / stretch
+    # The crop's sides in shares of the photo's.
+    if face is None:
+        across = down = _log_uniform(*recipe.crop, rng)
+    else:
+        across, down = _around(face, width / height, recipe, rng)
+    crop_width, crop_height = width * across * stretch, height * down / stretch
     # Shrinking by more than the filter sees would alias.
     shrink = min(crop_width, crop_height) / size
     if shrink > 1.5:
@@ -49,10 +64,15 @@ def _framed(image: Image, size: int, recipe: Recipe, rng: np.random.Generator) -
             cv2.resize(image, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA), np.uint8
         )
         height, width = image.shape[:2]
-        crop_width, crop_height = width * side * stretch, height * side / stretch
-    # The crop lies in the photo, or the photo in the crop.
-    centre_x = width / 2 + (rng.random() - 0.5) * (width - crop_width)
-    centre_y = height / 2 + (rng.random() - 0.5) * (height - crop_height)
+        crop_width, crop_height = width * across * stretch, height * down / stretch
+    if face is None:
+        # The crop lies in the photo, or the photo in the crop.
+        centre_x = width / 2 + (rng.random() - 0.5) * (width - crop_width)
+        centre_y = height / 2 + (rng.random() - 0.5) * (height - crop_height)
+    else:
+        left, top, face_width, face_height = face
+        centre_x = width * (left + face_width / 2) + crop_width * rng.uniform(-_ASIDE, _ASIDE)
+        centre_y = height * (top + face_height / 2) + crop_height * rng.uniform(-_ASIDE, _ASIDE)
     angle = math.radians(recipe.rotate) * rng.uniform(-1, 1)
     shear = math.tan(math.radians(recipe.shear) * rng.uniform(-1, 1))
     mirror = -1 if rng.random() < recipe.flip else 1
@@ -74,6 +94,19 @@ def _framed(image: Image, size: int, recipe: Recipe, rng: np.random.Generator) -
         ),
         np.uint8,
     )
+
+
+def _around(face: NDArray[np.float32], aspect: float, recipe: Recipe, rng: np.random.Generator) -> tuple[float, float]:
+    """The sides of a square around a face, in shares of the photo's width and height; `aspect` is width by height.
+
+    The longer side of the face's box takes a share of the square's drawn from `face_share`, but the square is no
+    larger than the photo's shorter side by more than `crop` has it.
+    """
+    longer = max(face[2] * aspect, face[3])
+    low, high = recipe.face_share
+    share = min(max(low, longer / (min(aspect, 1) * recipe.crop[1])), high)
+    side = longer / _log_uniform(share, high, rng)
+    return side / aspect, side
 
 
 def _blurred(view: Image, rng: np.random.Generator) -> Image:

@@ -80,6 +80,9 @@ class Recipe:
     flip: float = _number(0.0, 0, 1)
     # The side of the crop as a share of the photo's, from and to; above 1 the photo is set in a frame.
     crop: tuple[float, float] = field(default=(1.0, 1.0), metadata={"range": (0.1, 4)})
+    # Crops around the face that a detector finds: the share of the crop's side that the longer side of its box takes,
+    # from and to; 0, 0 for crops of `crop` alone, which says how far beyond the photo they may reach here, too.
+    face_share: tuple[float, float] = field(default=(0.0, 0.0), metadata={"range": (0, 4)})
     # Largest change of the aspect ratio, as a factor, less one.
     stretch: float = _number(0.0, 0, 1)
     rotate: float = _number(0.0, 0, 180)
@@ -100,7 +103,8 @@ class Recipe:
     def augments(self) -> bool:
         """Whether a training photo looks different in each epoch, or is resized alone."""
         steps = (self.flip, self.stretch, self.rotate, self.shear, self.color, self.grayscale)
-        return self.crop != (1.0, 1.0) or any((*steps, self.blur, self.noise, self.compress, self.erase))
+        framed = self.crop != (1.0, 1.0) or self.face_share[1] > 0
+        return framed or any((*steps, self.blur, self.noise, self.compress, self.erase))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, as a checkpoint and a model file hold it."""
@@ -189,8 +193,10 @@ def _checked(entry: Any, value: Any) -> Any:
         if not isinstance(value, list | tuple) or len(value) != len(entry.default):
             raise UserError(f"{entry.name} wants {len(entry.default)} numbers, has {value!r}")
         numbers = tuple(_checked_number(entry, v, float) for v in value)
-        if entry.name == "crop" and numbers[0] > numbers[1]:
-            raise UserError(f"crop wants the smaller number first, has {value!r}")
+        if entry.name in ("crop", "face_share") and numbers[0] > numbers[1]:
+            raise UserError(f"{entry.name} wants the smaller number first, has {value!r}")
+        if entry.name == "face_share" and not numbers[0] and numbers[1]:
+            raise UserError(f"face_share wants two shares above 0, or 0 twice for none, has {value!r}")
         return numbers
     if isinstance(entry.default, bool | str):
         if type(value) is not type(entry.default):

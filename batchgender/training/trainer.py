@@ -25,6 +25,7 @@ from batchgender.training.checkpoint import Checkpoint, RunState
 from batchgender.training.data.batches import Batch, Batches
 from batchgender.training.data.labelled_photos import LabelledPhotos
 from batchgender.training.distillation import Teachers
+from batchgender.training.framing import faces_of
 from batchgender.training.networks.deployed import Normalize
 from batchgender.training.networks.registry import build
 from batchgender.training.optimization import (
@@ -91,6 +92,7 @@ class Trainer:
         )
         self.optimizer = make_optimizer([self.network, *([self.auxiliary] if self.auxiliary else [])], recipe)
         self.mixers = make_mixers(recipe)
+        self.faces = faces_of(photos, notify) if recipe.face_share[1] else None
         self.steps_an_epoch = math.ceil(len(photos) / recipe.batch_size)
         self.bfloat16 = has_fast_bfloat16(device)
         self.precision = "bfloat16 autocast" if self.bfloat16 else "float32"
@@ -168,7 +170,8 @@ class Trainer:
         size = size_at(recipe, epoch)
 
         def view(image: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
-            return augment(image, size, recipe, np.random.default_rng([recipe.seed, epoch, index]))
+            face = None if self.faces is None or np.isnan(self.faces[index, 0]) else self.faces[index]
+            return augment(image, size, recipe, np.random.default_rng([recipe.seed, epoch, index]), face)
 
         return self.batches(order, view if recipe.augments else None)
 

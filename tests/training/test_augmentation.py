@@ -61,6 +61,20 @@ def test_crops_show_parts_and_frames_show_all() -> None:
             assert near.sum() > 0.15 * near.size
 
 
+def test_a_view_around_the_face_shows_it_as_large_as_the_recipe_says() -> None:
+    # A red face, half as wide as a blue photo and not in its middle.
+    image, box = picture(BLUE, (100, 200)).copy(), np.array([0.1, 0.4, 0.25, 0.5], np.float32)
+    image[40:90, 20:70] = RED
+    for seed in range(30):
+        shown = (
+            augment(image, 96, replace(PLAIN, face_share=(0.8, 0.8)), np.random.default_rng(seed), box)[..., 0] > 120
+        )
+        assert abs(shown.mean() - 0.8**2) < 0.08
+        # Whatever the share, the view reaches no further beyond the photo than the crop may.
+        wide = augment(image, 96, replace(PLAIN, face_share=(0.1, 0.9)), np.random.default_rng(seed), box)[..., 0] > 120
+        assert 0.5**2 - 0.03 < wide.mean() < 0.9**2 + 0.08
+
+
 def test_gray_has_no_colour(portrait: np.ndarray) -> None:
     gray = view(portrait, replace(PLAIN, grayscale=1.0)).astype(int)
     assert (gray.max(2) - gray.min(2)).max() <= 1

@@ -4,13 +4,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import one_line_error
 from tiny_detectors import CELL, picture_of_cells
 
 from batchgender.faces import detector_file
 from batchgender.io import silent
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.data.labelled_photos import LabelledPhotos
-from batchgender.training.framing import framing_of
+from batchgender.training.framing import faces_of, framing_of
 
 RED = (250, 20, 20)
 
@@ -30,6 +31,27 @@ def test_the_framing_of_training_photos_is_that_of_their_faces(
     # A square of the cell and this margin on each end is the photo.
     assert CELL * (1 + 2 * framing["margin"]) == 128
     assert framing_of(photos(0), silent) == {}
+
+
+def test_each_photo_s_face_is_found_for_views_around_it(cell_detector: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATCHGENDER_DETECTOR", str(cell_detector))
+    lines: list[str] = []
+    assert (faces_of(photos(1, 3), lines.append) == np.array([CELL, CELL, CELL, CELL]) / 128).all()
+    assert np.isnan(faces_of(photos(0, 2), silent)).all()
+    assert "faces found in 3 of 3 training photos" in lines[-1]
+
+
+def test_a_recipe_with_views_around_faces_trains_also_where_none_is_found_and_needs_a_detector(
+    cli: Callable[..., Any], portraits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "faces.toml").write_text(
+        'architecture = "alexnet_narrow"\ninput_size = 96\nepochs = 1\nbatch_size = 8\nface_share = [0.5, 1.25]\n'
+    )
+    line = ("train", "--data", portraits, "--recipe", tmp_path / "faces.toml", "--out", tmp_path / "run")
+    result = cli(*line)
+    assert result.exit_code == 0 and "faces found in 0 of 36 training photos" in result.stderr
+    monkeypatch.setenv("BATCHGENDER_DETECTOR", str(tmp_path / "none.onnx"))
+    assert "none.onnx: no such file" in one_line_error(cli(*line[:-1], tmp_path / "other"))
 
 
 def test_without_a_detector_nothing_is_fetched_and_one_line_says_so(

@@ -19,6 +19,22 @@ def test_alexnet_is_torchvisions_under_the_same_weights() -> None:
         assert torch.equal(ours.eval()(pixels), theirs.eval()(pixels))
 
 
+def test_the_narrow_alexnet_takes_small_pictures_at_a_quarter_of_the_work() -> None:
+    network = build("alexnet_narrow", 2).eval()
+    work = 0
+
+    def count(layer: torch.nn.Module, _: object, output: torch.Tensor) -> None:
+        nonlocal work
+        if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
+            work += output[0].numel() * layer.weight[0].numel()
+
+    for layer in network.modules():
+        layer.register_forward_hook(count)
+    with torch.inference_mode():
+        network(torch.zeros(1, 3, 96, 96))
+    assert 110e6 < work < 130e6
+
+
 def test_preprocessing_inside_is_that_of_torchvision() -> None:
     from torchvision.transforms import v2
 

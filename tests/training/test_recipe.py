@@ -37,6 +37,7 @@ def test_what_a_checkpoint_holds_of_a_recipe_is_read_back() -> None:
         ("crop = 0.5", "crop wants 2 numbers"),
         ("crop = [0.5, 'x']", "crop wants a number from 0.1 to 4, has 'x'"),
         ("crop = [1.5, 0.5]", "crop wants the smaller number first"),
+        ("face_share = [0.0, 0.5]", "face_share wants two shares above 0, or 0 twice"),
         ("balance = 1", "balance wants true or false"),
         ('optimizer = "lion"', "optimizer wants one of adam, adamw, sgd"),
         ("architecture = 18", "architecture wants text"),
