@@ -80,6 +80,7 @@ class Trainer:
             license = load_weights(network, recipe.architecture, recipe.weights, notify, pixels)
         _check_sizes(network, recipe)
         self.network = network.to(memory_format=torch.channels_last).to(device)
+        self.faces = faces_of(photos, notify) if recipe.face_share[1] else None
         if not start and kind_of_file(recipe.weights) is FileKind.ONNX:
             restore_batch_norm(self.network, self._first_pixels())
         self.average = copy.deepcopy(self.network).requires_grad_(False) if recipe.ema else None
@@ -92,7 +93,6 @@ class Trainer:
         )
         self.optimizer = make_optimizer([self.network, *([self.auxiliary] if self.auxiliary else [])], recipe)
         self.mixers = make_mixers(recipe)
-        self.faces = faces_of(photos, notify) if recipe.face_share[1] else None
         self.steps_an_epoch = math.ceil(len(photos) / recipe.batch_size)
         self.bfloat16 = has_fast_bfloat16(device)
         self.precision = "bfloat16 autocast" if self.bfloat16 else "float32"
