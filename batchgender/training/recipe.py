@@ -19,6 +19,8 @@ Pixels = tuple[Sequence[float], Sequence[float]]
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine")
+# Of a view that a face takes: in smaller ones there is nothing to learn from.
+_SMALLEST_SHARE = 0.1
 
 
 def _number(default: float, low: float, high: float) -> Any:
@@ -195,8 +197,8 @@ def _checked(entry: Any, value: Any) -> Any:
         numbers = tuple(_checked_number(entry, v, float) for v in value)
         if entry.name in ("crop", "face_share") and numbers[0] > numbers[1]:
             raise UserError(f"{entry.name} wants the smaller number first, has {value!r}")
-        if entry.name == "face_share" and not numbers[0] and numbers[1]:
-            raise UserError(f"face_share wants two shares above 0, or 0 twice for none, has {value!r}")
+        if entry.name == "face_share" and any(numbers) and numbers[0] < _SMALLEST_SHARE:
+            raise UserError(f"face_share wants two shares from {_SMALLEST_SHARE}, or 0 twice for none, has {value!r}")
         return numbers
     if isinstance(entry.default, bool | str):
         if type(value) is not type(entry.default):
