@@ -22,9 +22,16 @@ from batchgender.io import Notify
     is_flag=True,
     help="Move the decision threshold between two classes to where their recalls are nearest.",
 )
+@click.option("--sources", metavar="FILE", help="A CSV of path and source: each source counts the same in the fit.")
 @quiet_option
 def calibrate(
-    checkpoint: str, data: str | None, split: str, target_accuracy: float | None, equal_recall: bool, notify: Notify
+    checkpoint: str,
+    data: str | None,
+    split: str,
+    target_accuracy: float | None,
+    equal_recall: bool,
+    sources: str | None,
+    notify: Notify,
 ) -> None:
     """Fit probabilities, and thresholds where asked, on photos kept from training.
 
@@ -42,5 +49,5 @@ def calibrate(
     from batchgender.training.calibration import calibrate as fit
     from batchgender.training.calibration import calibration_text
 
-    click.echo(calibration_text(*fit(checkpoint, data, split, target_accuracy, equal_recall, notify)))
+    click.echo(calibration_text(*fit(checkpoint, data, split, target_accuracy, equal_recall, notify, sources)))
     notify(f"written: {checkpoint}")

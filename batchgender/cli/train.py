@@ -46,6 +46,11 @@ from batchgender.photos.labels import LabelNames
     metavar="FILE",
     help="Auxiliary task: a CSV of path and numbers, ages for example, learnt beside the labels.",
 )
+@click.option(
+    "--sources",
+    metavar="FILE",
+    help="A CSV of path and source: validation figures by source, and a calibration in which each counts the same.",
+)
 @click.option("--epochs", type=click.IntRange(1), help="Times through the training photos.  [default: the recipe's, 8]")
 @click.option("--batch-size", type=click.IntRange(1), help="Photos a step.  [default: the recipe's, 32]")
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="Learning rate.  [default: the recipe's, 1e-4]")
@@ -95,5 +100,7 @@ def train(
     given = {key: value for key, value in options.items() if value not in (None, [])}
     plan = (resumed_run if resume else new_run)(given, data, out, label_names)
     figures = start(plan, device, notify, tensorboard)
+    if figures is None:
+        return  # Of several processes, the first one reports.
     click.echo(f"test split, {plan.out / 'best.pt'}: {report_text(figures)}\n\n{NOTE}")
     notify(f"written: {plan.out}/best.pt, last.pt, history.csv; the picture: {plan.out / 'history.png'}")

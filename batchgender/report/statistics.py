@@ -33,19 +33,22 @@ class CalibrationError:
     """Expected calibration error over 15 bins of equal width (Guo et al. 2017), counted photo by photo."""
 
     def __init__(self) -> None:
-        self._count = 0
+        self._count = 0.0
         # For each bin, the number of right answers less the sum of their confidences.
         self._excess = [0.0] * _BINS
         # The variance of that, if each answer is right with the probability that its confidence states.
         self._variance = [0.0] * _BINS
 
-    def add(self, confidence: float, correct: bool) -> None:
-        """Count a photo: its largest probability, and whether the class with it is the photo's label."""
+    def add(self, confidence: float, correct: bool, weight: float = 1.0) -> None:
+        """Count a photo: its largest probability, and whether the class with it is the photo's label.
+
+        With a `weight` it counts as so many photos.
+        """
         # Bins are (lower, upper], as in Guo et al.
         at = min(max(math.ceil(confidence * _BINS) - 1, 0), _BINS - 1)
-        self._excess[at] += correct - confidence
-        self._variance[at] += confidence * (1 - confidence)
-        self._count += 1
+        self._excess[at] += weight * (correct - confidence)
+        self._variance[at] += weight**2 * confidence * (1 - confidence)
+        self._count += weight
 
     def value(self) -> float | None:
         """The error, 0 to 1; None where nothing was counted."""

@@ -30,7 +30,10 @@ def augment(
     `face` [4] is the box (x, y, width, height) of the face that is to be seen, in shares of the photo's width and
     height.
     """
-    view = _framed(image, size, recipe, rng, face)
+    if face is not None and rng.random() < recipe.cap:
+        image = _capped(image, face, rng)
+    around = face is not None and recipe.face_share[1] > 0 and rng.random() < recipe.face_views
+    view = _framed(image, size, recipe, rng, face if around else None)
     if rng.random() < recipe.blur:
         view = _blurred(view, rng)
     view = _lit(view, recipe, rng)
@@ -94,6 +97,24 @@ def _framed(
         ),
         np.uint8,
     )
+
+
+def _capped(image: Image, face: NDArray[np.float32], rng: np.random.Generator) -> Image:
+    """The photo with a cap, mostly a dark one, over the hair: a half ellipse from a line across the forehead upwards.
+
+    A detector's box begins in the middle of the forehead, and its width is that of the face without the ears.
+    """
+    height, width = image.shape[:2]
+    left, top, face_width, face_height = face * np.array([width, height, width, height])
+    brim = top + face_height * rng.uniform(-0.08, 0.18)
+    centre = (left + face_width * rng.uniform(0.45, 0.55), brim)
+    axes = (face_width * rng.uniform(0.55, 0.9), face_height * rng.uniform(0.3, 0.7))
+    color = rng.uniform(0, 60 if rng.random() < 0.7 else 255, 3)
+    # OpenCV draws at an eighth of a pixel.
+    outline = cv2.ellipse2Poly(
+        [round(8 * v) for v in centre], [round(8 * v) for v in axes], int(rng.integers(-12, 13)), 180, 360, 5
+    )
+    return np.asarray(cv2.fillPoly(image.copy(), [np.array(outline)], color.tolist(), cv2.LINE_AA, shift=3), np.uint8)
 
 
 def _around(face: NDArray[np.float32], aspect: float, recipe: Recipe, rng: np.random.Generator) -> tuple[float, float]:

@@ -47,18 +47,36 @@ class AuxiliaryTask(nn.Module):
             raise UserError(f"{self.file}: its numbers have changed since this training was begun; start a new one")
         self.head.load_state_dict({name: value for name, value in state.items() if name != "fingerprint"})
 
-    def loss(self, features: Tensor, indices: list[int], blend: Tensor | None) -> Tensor:
-        """Mean cross entropy of a batch, by the network's features [B, width]; a photo without a number adds none.
+    def loss(self, answers: Tensor, indices: list[int], blend: Tensor | None) -> Tensor:
+        """Mean cross entropy of a batch, by the head's answers [B, marks]; a photo without a number adds none.
 
         `indices` are those of its photos, row i of `blend` [B, B] their shares in the picture i, where they are mixed.
         """
-        answers = self.head(features.float())
         total = answers.new_zeros(())
         for column in self.targets:
             own, answers = answers.split([column.shape[1], answers.shape[1] - column.shape[1]], 1)
             shares = column[indices].to(own.device)
             total = total + F.cross_entropy(own, shares if blend is None else blend @ shares)
         return total
+
+
+class WithAuxiliaryTask(nn.Module):
+    """A network and its second head as one module: normalised pixels to logits [B, classes] and answers [B, marks].
+
+    Without an auxiliary task there are no answers [0].
+    """
+
+    def __init__(self, network: nn.Module, auxiliary: AuxiliaryTask | None) -> None:
+        super().__init__()
+        self.network, self.auxiliary = network, auxiliary
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and answers, float32."""
+        if not self.auxiliary:
+            return self.network(pixels).float(), pixels.new_empty(0)
+        logits, features = _logits_and_features(self.network, pixels)
+        with torch.autocast(pixels.device.type, enabled=False):
+            return logits.float(), self.auxiliary.head(features.float())
 
 
 def last_linear(network: nn.Module) -> nn.Linear:
@@ -69,7 +87,7 @@ def last_linear(network: nn.Module) -> nn.Linear:
     return layers[-1]
 
 
-def logits_and_features(network: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
+def _logits_and_features(network: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
     """Run a network: logits [B, classes], and the features [B, width] that its last linear layer made them from."""
     seen: list[Tensor] = []
 

@@ -111,7 +111,7 @@ class Checkpoint:
             # No paths of this machine; a Hub id stays whole.
             recipe={
                 **recipe.as_dict(),
-                **{key: Path(getattr(recipe, key)).name for key in ("weights", "also_learn")},
+                **{key: Path(getattr(recipe, key)).name for key in ("weights", "also_learn", "sources")},
                 "teacher": [Path(file).name for file in recipe.teacher],
             },
             dataset=Path(self.source).name if Path(self.source).exists() else self.source,

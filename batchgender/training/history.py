@@ -18,7 +18,8 @@ def write_history(history: Sequence[Record], out: Path) -> None:
     """Write history.csv and history.png to `out`; raises UserError where they can't be written."""
     try:
         with written_whole(out / "history.csv", newline="") as stream:
-            writer = csv.DictWriter(stream, history[0])
+            columns = dict.fromkeys(name for record in history for name in record)
+            writer = csv.DictWriter(stream, list(columns), restval="")
             writer.writeheader()
             writer.writerows(history)
         with written_whole(out / "history.png", "wb") as picture:
@@ -29,9 +30,14 @@ def write_history(history: Sequence[Record], out: Path) -> None:
 
 def epoch_line(record: Record) -> str:
     """One epoch's record on a line."""
+    by_source = (
+        f" (worst recall {100 * record['val_worst_recall']:.1f} %: {record['val_worst']})"
+        if "val_worst" in record
+        else ""
+    )
     return (
         f"loss {record['loss']:.4f}  validation loss {record['val_loss']:.4f}"
-        f"  validation accuracy {100 * record['val_accuracy']:.1f} %  {record['seconds']:.0f} s"
+        f"  validation accuracy {100 * record['val_accuracy']:.1f} %{by_source}  {record['seconds']:.0f} s"
         f"  {record['images_per_second']:.0f} images/s"
     )
 
@@ -49,7 +55,7 @@ class TensorBoardLog:
     def add(self, record: Record) -> None:
         """Log one epoch."""
         for name, value in record.items():
-            if name != "epoch":
+            if name != "epoch" and not isinstance(value, str):
                 self._writer.add_scalar(name, value, record["epoch"])
         self._writer.flush()
 

@@ -52,6 +52,9 @@ class Recipe:
     # The auxiliary task: a CSV of path and numbers, age for example, learnt beside the class, and its loss's weight.
     also_learn: str = ""
     also_weight: float = _number(0.2, 0, 100)
+    # A CSV of path and source, a dataset for example: validation figures by source, and a calibration in which each
+    # source counts the same.
+    sources: str = ""
 
     input_size: int = _number(224, 32, 4096)
     # ImageNet's, over RGB in 0..1.
@@ -85,6 +88,8 @@ class Recipe:
     # Crops around the face that a detector finds: the share of the crop's side that the longer side of its box takes,
     # from and to; 0, 0 for crops of `crop` alone, which says how far beyond the photo they may reach here, too.
     face_share: tuple[float, float] = field(default=(0.0, 0.0), metadata={"range": (0, 4)})
+    # Share of the views that are drawn around the face where `face_share` is given; the others are as `crop` has it.
+    face_views: float = _number(1.0, 0, 1)
     # Largest change of the aspect ratio, as a factor, less one.
     stretch: float = _number(0.0, 0, 1)
     rotate: float = _number(0.0, 0, 180)
@@ -95,6 +100,8 @@ class Recipe:
     noise: float = _number(0.0, 0, 1)
     compress: float = _number(0.0, 0, 1)
     erase: float = _number(0.0, 0, 1)
+    # A cap over the hair, mostly a dark one, of the faces that a detector finds.
+    cap: float = _number(0.0, 0, 1)
     # Alpha of the beta distribution of mixup and cutmix; 0 for none. Where both are given, each batch draws one.
     mixup: float = _number(0.0, 0, 10)
     cutmix: float = _number(0.0, 0, 10)
@@ -105,8 +112,13 @@ class Recipe:
     def augments(self) -> bool:
         """Whether a training photo looks different in each epoch, or is resized alone."""
         steps = (self.flip, self.stretch, self.rotate, self.shear, self.color, self.grayscale)
-        framed = self.crop != (1.0, 1.0) or self.face_share[1] > 0
+        framed = self.crop != (1.0, 1.0) or self.needs_faces
         return framed or any((*steps, self.blur, self.noise, self.compress, self.erase))
+
+    @property
+    def needs_faces(self) -> bool:
+        """Whether a detector has to find the faces of the training photos."""
+        return self.face_share[1] > 0 or self.cap > 0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, as a checkpoint and a model file hold it."""
@@ -168,7 +180,10 @@ def changed(recipe: Recipe, given: dict[str, Any]) -> Recipe:
 
 def check_files(recipe: Recipe, begun: bool = False) -> None:
     """Raise UserError where a file that the recipe names is missing; one that is `begun` needs no weights."""
-    named = [("--teacher", file) for file in recipe.teacher] + [("--also-learn", recipe.also_learn)]
+    named = [("--teacher", file) for file in recipe.teacher] + [
+        ("--also-learn", recipe.also_learn),
+        ("--sources", recipe.sources),
+    ]
     if not begun and recipe.weights != "imagenet":
         named.append(("--weights", recipe.weights))
     for option, file in named:

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from batchgender.errors import UserError
-from batchgender.io import Notify
+from batchgender.io import Notify, silent
 from batchgender.lock import locked
 from batchgender.report.figures import Figures
 from batchgender.training import checkpoint as checkpoints
@@ -20,36 +20,32 @@ from batchgender.training.first_checks import check_space, check_splits
 from batchgender.training.framing import framing_of
 from batchgender.training.history import TensorBoardLog, epoch_line, write_history
 from batchgender.training.networks.deployed import logits_of, probabilities_of
+from batchgender.training.photo_origins import PhotoOrigins
 from batchgender.training.predictions import BATCH, predict_split
+from batchgender.training.processes import Processes, started_processes
 from batchgender.training.run_folders import make_folder
 from batchgender.training.run_plan import BEST, LAST, RunPlan
 from batchgender.training.swapped_labels import warn_of_swapped_labels
 from batchgender.training.trainer import Trainer
 
 
-def pick_device(name: str) -> torch.device:
-    """Turn "auto" into CUDA, MPS or the CPU, whichever is there first; raises UserError where `name` is not."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        return torch.device(next(device for device, found in there.items() if found))
-    if not there[name]:
-        raise UserError(f"no {name} device here; use --device auto")
-    return torch.device(name)
-
-
-def train(plan: RunPlan, device: str, notify: Notify, tensorboard: bool = False) -> Figures:
+def train(plan: RunPlan, device: str, notify: Notify, tensorboard: bool = False) -> Figures | None:
     """Train, and write last.pt, best.pt, history.csv and history.png to the run's folder; return the test figures.
 
     A resumed run goes on from the end of its last epoch, to the same weights as a run that was never stopped.
-    Raises UserError on data that can't be trained on, a loss that is no number, files that can't be written, and a
+    Of processes that `torchrun` started the first one writes and reports; for the others the figures are None. Raises
+    UserError on data that can't be trained on, a loss that is no number, files that can't be written, and a
     folder that another run is writing to.
     """
-    with locked([plan.out / LAST], notify):
-        return _train_alone(plan, device, notify, tensorboard)
+    with started_processes(device) as processes:
+        if not processes.first:
+            return _train_alone(plan, processes, silent, False)
+        with locked([plan.out / LAST], notify):
+            return _train_alone(plan, processes, notify, tensorboard)
 
 
-def _train_alone(plan: RunPlan, device: str, notify: Notify, tensorboard: bool) -> Figures:
-    recipe, out, target = plan.recipe, plan.out, pick_device(device)
+def _train_alone(plan: RunPlan, processes: Processes, notify: Notify, tensorboard: bool) -> Figures | None:
+    recipe, out, target = plan.recipe, plan.out, processes.device
     start = _start(plan)
     source = open_source(plan.source, notify, plan.label_names)
     photos, validation, test = source.train, source.val, source.test
@@ -58,15 +54,16 @@ def _train_alone(plan: RunPlan, device: str, notify: Notify, tensorboard: bool) 
     warn_of_swapped_labels([validation, photos], notify)
     if start and start.run.fingerprint != photos.fingerprint():
         raise UserError(f"{plan.source}: the training photos have changed since {out / LAST} was written")
-    trainer = Trainer(recipe, photos, validation, plan.source, target, notify, start)
+    trainer = Trainer(recipe, photos, validation, plan.source, processes, notify, start)
     # Not before all is there: a run that can't start leaves no folder.
     make_folder(out)
     check_space(out, (BEST, LAST), trainer.network, recipe)
     counts = ", ".join(f"{name} {count:,}" for name, count in photos.counts().items())
     sizes = f"{len(photos):,} photos to train ({counts}), {len(validation):,} to validate, {len(test):,} to test"
     notify(f"{plan.source}: {sizes}")
-    notify(f"{recipe.architecture}, recipe {recipe.name}, {recipe.epochs} epochs on {target.type}, {trainer.precision}")
-    framing = start.framing if start else framing_of(photos, notify)
+    on = target.type if processes.count == 1 else f"{processes.count} processes, {target.type}"
+    notify(f"{recipe.architecture}, recipe {recipe.name}, {recipe.epochs} epochs on {on}, {trainer.precision}")
+    framing = start.framing if start else processes.by_first(lambda: framing_of(photos, notify))
     state = start or trainer.state(0, [])
     if start and start.run.epoch >= recipe.epochs:
         notify(f"{out / LAST}: all {start.run.epoch} epochs are done; more with --epochs")
@@ -80,7 +77,8 @@ def _train_alone(plan: RunPlan, device: str, notify: Notify, tensorboard: bool) 
             record = trainer.epoch(epoch, out)
             state = trainer.state(epoch, [*state.run.history, record])
             state = replace(state, label_names=plan.label_names, framing=framing)
-            _keep(state, out)
+            if processes.first:
+                _keep(state, out)
             if board:
                 board.add(record)
             notify(f"epoch {epoch}/{recipe.epochs}  {epoch_line(record)}")
@@ -88,19 +86,28 @@ def _train_alone(plan: RunPlan, device: str, notify: Notify, tensorboard: bool) 
         if state.run.epoch:
             notify(f"{out / LAST}: holds epoch {state.run.epoch}; go on with --resume")
         raise
-    best = _calibrated(checkpoints.load(out / BEST), validation, target, notify)
+    if not processes.first:
+        return None
+    best = _calibrated(checkpoints.load(out / BEST), validation, trainer.origins, target, notify)
     figures = evaluate(probabilities_of(best.deployed().to(target), target), best.info(), test, notify)
     checkpoints.save(replace(best, metrics=figures.split_figures()), out / BEST)
     return figures
 
 
-def _calibrated(best: Checkpoint, validation: LabelledPhotos, device: torch.device, notify: Notify) -> Checkpoint:
+def _calibrated(
+    best: Checkpoint,
+    validation: LabelledPhotos,
+    origins: PhotoOrigins | None,
+    device: torch.device,
+    notify: Notify,
+) -> Checkpoint:
     """The checkpoint with the temperature that fits its validation photos; as it is where none can be found."""
     batches = Batches(validation, best.recipe.input_size, BATCH, notify)
     found = predict_split(logits_of(best.deployed().to(device), device), batches, "calibrate", notify)
     labels = validation.labels_as(best.classes)[found.indices]
+    weights = origins.weights(found.indices) if origins else None
     try:
-        calibration = fit_calibration(found.outputs, labels, notify, best.recipe.equal_recall)
+        calibration = fit_calibration(found.outputs, labels, notify, best.recipe.equal_recall, weights=weights)
     except UserError as error:
         notify(f"not calibrated: {error}")
         return best

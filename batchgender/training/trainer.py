@@ -20,7 +20,7 @@ from batchgender.io import Notify
 from batchgender.model.file_kind import FileKind, kind_of_file
 from batchgender.progress import Progress
 from batchgender.training.augmentation import augment
-from batchgender.training.auxiliary_task import AuxiliaryTask, logits_and_features
+from batchgender.training.auxiliary_task import AuxiliaryTask, WithAuxiliaryTask
 from batchgender.training.checkpoint import Checkpoint, RunState
 from batchgender.training.data.batches import Batch, Batches
 from batchgender.training.data.labelled_photos import LabelledPhotos
@@ -38,7 +38,9 @@ from batchgender.training.optimization import (
     size_at,
     update_average,
 )
+from batchgender.training.photo_origins import origin_figures, read_origins
 from batchgender.training.predictions import predict_split
+from batchgender.training.processes import Processes
 from batchgender.training.recipe import Recipe
 from batchgender.training.weights.batch_norm import restore_batch_norm
 from batchgender.training.weights.licenses import combined_license
@@ -57,7 +59,7 @@ class Trainer:
         photos: LabelledPhotos,
         validation: LabelledPhotos,
         source: str,
-        device: torch.device,
+        processes: Processes,
         notify: Notify,
         start: Checkpoint | None = None,
     ) -> None:
@@ -65,22 +67,26 @@ class Trainer:
 
         Raises UserError where the network, its weights, its teacher and the recipe don't fit.
         """
-        self.recipe, self.source, self.device = recipe, source, device
-        self._notify = notify
+        self.recipe, self.source, self.processes, self.device = recipe, source, processes, processes.device
+        device, self._notify = processes.device, notify
         self.photos, self.validation = photos, validation
         self.normalize = Normalize(recipe.mean, recipe.std).to(device)
-        self.batches = Batches(photos, recipe.input_size, recipe.batch_size, notify)
+        self.batches = Batches(photos, recipe.input_size, processes.batch_size(recipe.batch_size), notify)
         self.validation_batches = Batches(validation, recipe.input_size, recipe.batch_size, notify)
         torch.manual_seed(recipe.seed)
         network = build(recipe.architecture, len(photos.classes))
-        if recipe.batch_size == 1 and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
-            raise UserError(f"{recipe.architecture} normalises over the batch; give --batch-size 2 or more")
+        if self.batches.batch_size == 1 and any(
+            isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()
+        ):
+            raise UserError(
+                f"{recipe.architecture} normalises over the batch; give --batch-size {2 * processes.count} or more"
+            )
         pixels, license = (recipe.mean, recipe.std), ""
         if recipe.weights and not start:
             license = load_weights(network, recipe.architecture, recipe.weights, notify, pixels)
         _check_sizes(network, recipe)
         self.network = network.to(memory_format=torch.channels_last).to(device)
-        self.faces = faces_of(photos, notify) if recipe.face_share[1] else None
+        self.faces = processes.by_first(lambda: faces_of(photos, notify)) if recipe.needs_faces else None
         if not start and kind_of_file(recipe.weights) is FileKind.ONNX:
             restore_batch_norm(self.network, self._first_pixels())
         self.average = copy.deepcopy(self.network).requires_grad_(False) if recipe.ema else None
@@ -91,6 +97,7 @@ class Trainer:
         self.auxiliary = (
             AuxiliaryTask(recipe.also_learn, photos, self.network, notify).to(device) if recipe.also_learn else None
         )
+        self.origins = read_origins(recipe.sources, validation, notify) if recipe.sources else None
         self.optimizer = make_optimizer([self.network, *([self.auxiliary] if self.auxiliary else [])], recipe)
         self.mixers = make_mixers(recipe)
         self.steps_an_epoch = math.ceil(len(photos) / recipe.batch_size)
@@ -98,6 +105,7 @@ class Trainer:
         self.precision = "bfloat16 autocast" if self.bfloat16 else "float32"
         if start:
             self._restore(start)
+        self.learner = processes.wrapped(WithAuxiliaryTask(self.network, self.auxiliary))
 
     def _restore(self, start: Checkpoint) -> None:
         if not start.run.optimizer:
@@ -136,9 +144,7 @@ class Trainer:
         total, seen = 0.0, 0
         step = (epoch - 1) * self.steps_an_epoch
         with Progress(f"epoch {epoch}", "photos", self._notify, total=len(self.photos)) as progress:
-            for images, labels, indices in self._views(epoch):
-                if len(indices) == 1 and recipe.batch_size > 1:
-                    continue  # One photo has no variance to normalise by.
+            for images, labels, indices in self.processes.in_step(self._batches_of(epoch)):
                 loss = self._step(torch.from_numpy(images), torch.from_numpy(labels), indices, step)
                 if not math.isfinite(loss):
                     kept = f"; {out / 'last.pt'} holds the epoch before" if epoch > 1 else ""
@@ -149,19 +155,22 @@ class Trainer:
                 step += 1
                 total += loss * len(indices)
                 seen += len(indices)
-                progress.update(len(indices), f"loss {total / seen:.4f}")
-        if not seen:
+                progress.update(len(indices) * self.processes.count, f"loss {total / seen:.4f}")
+        loss_sum, trained = self.processes.sums(total, seen)
+        if not trained:
             raise UserError(f"{self.source}: none of the training photos could be read")
         seconds = time.perf_counter() - started
-        val_loss, val_accuracy = self._validate()
         return {
             "epoch": epoch,
-            "loss": total / seen,
-            "val_loss": val_loss,
-            "val_accuracy": val_accuracy,
+            "loss": loss_sum / trained,
+            **self.processes.by_first(self._validate),
             "seconds": round(seconds, 2),
-            "images_per_second": round(seen / seconds, 1),
+            "images_per_second": round(trained / seconds, 1),
         }
+
+    def _batches_of(self, epoch: int) -> Iterator[Batch]:
+        """The batches of this epoch that this process takes; one photo of many has no variance to normalise by."""
+        return (batch for batch in self._views(epoch) if len(batch[2]) > 1 or self.batches.batch_size == 1)
 
     def _views(self, epoch: int) -> Iterator[Batch]:
         """The training photos in the order, and as the views, of this epoch."""
@@ -173,6 +182,7 @@ class Trainer:
             face = None if self.faces is None or np.isnan(self.faces[index, 0]) else self.faces[index]
             return augment(image, size, recipe, np.random.default_rng([recipe.seed, epoch, index]), face)
 
+        order = self.processes.share(order, recipe.batch_size)
         return self.batches(order, view if recipe.augments else None)
 
     def _first_pixels(self) -> Iterator[Tensor]:
@@ -193,7 +203,8 @@ class Trainer:
             blend = blend[:, : len(pixels)]
             target = blend @ F.one_hot(target, len(self.photos.classes)).float()
         try:
-            logits, features = self._logits_and_features(pixels)
+            with self._autocast():
+                logits, answers = self.learner(pixels)
             loss = F.cross_entropy(
                 logits, target, weight=self.class_weights, label_smoothing=self.recipe.label_smoothing
             )
@@ -202,7 +213,7 @@ class Trainer:
                 taught = F.cross_entropy(logits, self._logits(pixels, self.teacher).softmax(1))
                 loss = (1 - share) * loss + share * taught
             if self.auxiliary:
-                loss = loss + self.recipe.also_weight * self.auxiliary.loss(features, indices, blend)
+                loss = loss + self.recipe.also_weight * self.auxiliary.loss(answers, indices, blend)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
@@ -212,24 +223,19 @@ class Trainer:
             update_average(self.average, self.network, self.recipe.ema, step // STEPS_AN_AVERAGE)
         return loss.item()
 
-    def _logits_and_features(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits, and where an auxiliary task is learnt the features before the last layer, else no features."""
-        if not self.auxiliary:
-            return self._logits(pixels), pixels.new_empty(0)
+    def _logits(self, pixels: Tensor, network: nn.Module) -> Tensor:
         with self._autocast():
-            logits, features = logits_and_features(self.network, pixels)
-        return logits.float(), features
-
-    def _logits(self, pixels: Tensor, network: nn.Module | None = None) -> Tensor:
-        with self._autocast():
-            logits: Tensor = (network or self.network)(pixels)
+            logits: Tensor = network(pixels)
         return logits.float()
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16) if self.bfloat16 else nullcontext()
 
-    def _validate(self) -> tuple[float, float]:
-        """Mean cross entropy and top-1 accuracy on the validation split of the weights that are kept."""
+    def _validate(self) -> dict[str, Any]:
+        """Mean cross entropy and top-1 accuracy on the validation split of the weights that are kept.
+
+        With `sources` the accuracy of each source, too, and the lowest recall of a class on one.
+        """
         network = (self.average or self.network).eval()
 
         @torch.inference_mode()
@@ -241,7 +247,15 @@ class Trainer:
         if not len(found):
             raise UserError(f"{self.source}: none of the validation photos could be read")
         loss = F.cross_entropy(torch.from_numpy(found.outputs).double(), torch.from_numpy(found.labels))
-        return loss.item(), float((found.outputs.argmax(1) == found.labels).mean())
+        record: dict[str, Any] = {
+            "val_loss": loss.item(),
+            "val_accuracy": float((found.outputs.argmax(1) == found.labels).mean()),
+        }
+        if self.origins:
+            figures = origin_figures(found, self.origins, self.photos.classes)
+            record |= {f"val_accuracy_{name}": accuracy for name, accuracy in figures.accuracies.items()}
+            record |= {"val_worst_recall": figures.worst_recall, "val_worst": figures.worst}
+        return record
 
 
 @torch.inference_mode()

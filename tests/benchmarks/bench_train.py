@@ -22,6 +22,7 @@ from batchgender.photos.decode import decode
 from batchgender.training.augmentation import augment
 from batchgender.training.data.labelled_photos import LabelledPhotos
 from batchgender.training.data.open_source import open_source
+from batchgender.training.processes import Processes
 from batchgender.training.recipe import find_recipe
 from batchgender.training.trainer import Trainer
 
@@ -76,26 +77,34 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("photos")
-    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--recipe", default="strong")
+    parser.add_argument("--size", type=int, help="Of the training pictures.  [default: 224, or the recipe's]")
+    parser.add_argument("--float32", action="store_true", help="Without bfloat16, as on most processors.")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     source = open_source(given.photos, print)
     photos, validation = source.train, source.val
     chosen = np.random.default_rng(0).permutation(len(photos))[:640].tolist()
-    recipe = replace(STRONG, input_size=given.size, start_size=0)
+    recipe = find_recipe(given.recipe)
+    size = given.size or (224 if given.recipe == "strong" else recipe.input_size)
+    recipe = replace(recipe, input_size=size, start_size=0, end_size=0, weights="", teacher=())
     few = validation.subset(range(0, len(validation), max(1, len(validation) // 32)))
-    trainer = Trainer(recipe, photos.subset(chosen), few, given.photos, torch.device("cpu"), print)
-    bare(trainer, given.size, 2)
+    trainer = Trainer(recipe, photos.subset(chosen), few, given.photos, Processes(torch.device("cpu")), print)
+    trainer.bfloat16 = trainer.bfloat16 and not given.float32
+    bare(trainer, size, 2)
+    precision = "bfloat16" if trainer.bfloat16 else "float32"
     pairs = []
     for number in range(1, given.rounds + 1):
-        ready = bare(trainer, given.size, 5)
+        ready = bare(trainer, size, 5)
         pairs.append((ready, trainer.epoch(number, Path())["images_per_second"]))
-    print(f"{trainer.recipe.architecture} at {given.size} pixels, {trainer.precision}, {given.rounds} pairs, medians")
+    print(f"{trainer.recipe.architecture} at {size} pixels, {precision}, {given.rounds} pairs, medians")
+    whole = len(photos) / statistics.median(e for _, e in pairs)
+    print(f"an epoch of all {len(photos):,} training photos would take {whole:,.0f} s")
     print(f"bare passes  {statistics.median(b for b, _ in pairs):7.1f} images/s")
     print(f"epoch        {statistics.median(e for _, e in pairs):7.1f} images/s")
     ratios = sorted(b / e for b, e in pairs)
     print(f"an epoch costs {statistics.median(ratios):.2f} times the bare passes ({ratios[0]:.2f} to {ratios[-1]:.2f})")
-    ours, theirs = augmentation(photos, given.size)
+    ours, theirs = augmentation(photos, size)
     print(f"augmentation {ours:.2f} ms a photo of one core; the steps in torchvision.transforms.v2 {theirs:.2f} ms")
 
 

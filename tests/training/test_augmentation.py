@@ -75,6 +75,29 @@ def test_a_view_around_the_face_shows_it_as_large_as_the_recipe_says() -> None:
         assert 0.5**2 - 0.03 < wide.mean() < 0.9**2 + 0.08
 
 
+def test_of_a_recipe_s_views_as_many_are_drawn_around_the_face_as_it_says() -> None:
+    image, box = picture(BLUE, (100, 200)).copy(), np.array([0.1, 0.4, 0.25, 0.5], np.float32)
+    image[40:90, 20:70] = RED
+    recipe = replace(PLAIN, face_share=(0.8, 0.8), face_views=0.5)
+    views = [augment(image, 96, recipe, np.random.default_rng(seed), box)[..., 0] > 120 for seed in range(100)]
+    around = sum(view.mean() > 0.4 for view in views)
+    # The others show the whole photo, of which the face is an eighth.
+    assert 35 < around < 65 and sum(abs(view.mean() - 0.125) < 0.02 for view in views) == 100 - around
+
+
+def test_a_cap_hides_the_hair_and_leaves_the_face() -> None:
+    image, box = picture(BLUE, (100, 100)).copy(), np.array([0.25, 0.3, 0.5, 0.6], np.float32)
+    image[30:90, 25:75] = RED
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        shown = augment(image, 100, replace(PLAIN, cap=1.0), rng, box)
+        changed = np.abs(shown.astype(int) - image).max(2) > 60
+        # Above the brows; at the height of the eyes and below nothing.
+        assert 0.02 < changed[:48].mean() < 0.6 and not changed[56:].any()
+    same = augment(image, 100, replace(PLAIN, cap=1.0), np.random.default_rng(0), None)
+    assert np.array_equal(same, image)
+
+
 def test_gray_has_no_colour(portrait: np.ndarray) -> None:
     gray = view(portrait, replace(PLAIN, grayscale=1.0)).astype(int)
     assert (gray.max(2) - gray.min(2)).max() <= 1

@@ -15,8 +15,8 @@ from conftest import one_line_error
 
 from batchgender.io import silent
 from batchgender.training import checkpoint as checkpoints
-from batchgender.training.auxiliary_task import logits_and_features
 from batchgender.training.data.open_source import open_source
+from batchgender.training.processes import Processes
 from batchgender.training.recipe import Recipe, find_recipe
 from batchgender.training.trainer import Trainer
 
@@ -36,14 +36,14 @@ def write_numbers(file: Path, portraits: Path, numbers: Callable[[Path], object]
 
 def trainer(portraits: Path, recipe: Recipe) -> Trainer:
     source = open_source(str(portraits), silent)
-    return Trainer(recipe, source.train, source.val, str(portraits), torch.device("cpu"), silent)
+    return Trainer(recipe, source.train, source.val, str(portraits), Processes(torch.device("cpu")), silent)
 
 
 def batch_loss(trained: Trainer, images: np.ndarray, indices: list[int], blend: torch.Tensor | None = None) -> float:
     """How far the second head is from the numbers of a batch."""
     assert trained.auxiliary
-    features = logits_and_features(trained.network, trained.normalize(torch.from_numpy(images)))[1]
-    return trained.auxiliary.loss(features, indices, blend).item()
+    answers = trained.learner(trained.normalize(torch.from_numpy(images)))[1]
+    return trained.auxiliary.loss(answers, indices, blend).item()
 
 
 def number_loss(trained: Trainer) -> float:

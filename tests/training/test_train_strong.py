@@ -25,6 +25,7 @@ from batchgender.training.distillation import Teachers
 from batchgender.training.networks.deployed import Normalize, logits_of
 from batchgender.training.optimization import learning_rate, size_at
 from batchgender.training.predictions import predict_split
+from batchgender.training.processes import Processes
 from batchgender.training.recipe import Recipe, find_recipe
 from batchgender.training.run_plan import RunPlan
 from batchgender.training.train import train
@@ -311,7 +312,7 @@ def test_balance_makes_a_rare_class_count_as_much(portraits: Path) -> None:
     photos = source.train
     few = photos.subset([i for i in range(len(photos)) if photos.labels[i] == 0 or i % 4 == 0])
     recipe = replace(STRONG, input_size=64, start_size=0)
-    trainer = Trainer(recipe, few, source.val, "portraits", torch.device("cpu"), silent)
+    trainer = Trainer(recipe, few, source.val, "portraits", Processes(torch.device("cpu")), silent)
     assert trainer.class_weights is not None
     total = [
         weight * count for weight, count in zip(trainer.class_weights.tolist(), few.counts().values(), strict=True)

@@ -8,6 +8,7 @@ import torch
 
 from batchgender import progress
 from batchgender.training.data.open_source import open_source
+from batchgender.training.processes import Processes
 from batchgender.training.recipe import Recipe
 from batchgender.training.trainer import Trainer
 
@@ -18,7 +19,7 @@ def test_a_long_epoch_tells_its_progress_in_lines_where_stderr_is_no_terminal(
     lines: list[str] = []
     source = open_source(str(portraits), lines.append)
     recipe = replace(Recipe(), architecture="shufflenet_v2_x0_5", input_size=64, batch_size=8)
-    trainer = Trainer(recipe, source.train, source.val, str(portraits), torch.device("cpu"), lines.append)
+    trainer = Trainer(recipe, source.train, source.val, str(portraits), Processes(torch.device("cpu")), lines.append)
     trainer.epoch(1, tmp_path)
     assert not lines  # It was done within a minute.
     monkeypatch.setattr(progress, "LINE_EVERY", 0.0)

@@ -17,7 +17,13 @@ OURS: dict[str, Callable[[int], nn.Module]] = {
     "alexnet_bn512": partial(AlexNet, batch_norm=True, width=512),
     # Half the filters, for pictures of 96 pixels: 117 million multiply-adds instead of the 478 of alexnet_bn512 at 192.
     "alexnet_narrow": partial(
-        AlexNet, batch_norm=True, width=256, filters=(32, 96, 192, 128, 128), first=(7, 2), places=5
+        AlexNet,
+        dropout=0.25,
+        batch_norm=True,
+        width=256,
+        filters=(32, 96, 192, 128, 128),
+        first=(7, 2),
+        places=5,
     ),
 }
 

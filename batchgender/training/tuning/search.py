@@ -14,9 +14,9 @@ from batchgender.io import Notify
 from batchgender.training.data.labelled_photos import check_trainable
 from batchgender.training.data.open_source import open_source
 from batchgender.training.history import epoch_line
+from batchgender.training.processes import Processes, pick_device
 from batchgender.training.recipe import Recipe
 from batchgender.training.run_folders import make_folder
-from batchgender.training.train import pick_device
 from batchgender.training.trainer import Trainer
 from batchgender.training.tuning.findings import Findings, findings, key_values, write_reports
 from batchgender.training.tuning.search_space import recipe_at, space
@@ -87,7 +87,7 @@ def _data(source: str, device: torch.device, notify: Notify) -> tuple[str, Train
             notify(line)
 
     def trainer_of(recipe: Recipe) -> Trainer:
-        return Trainer(recipe, photos, validation, source, device, log_once)
+        return Trainer(recipe, photos, validation, source, Processes(device), log_once)
 
     return f"{photos.fingerprint()} {validation.fingerprint()}", trainer_of
 
