@@ -9,20 +9,15 @@ DATA ?= myvision/gender-classification
 PHOTOS ?=
 OUT ?= results.csv
 TRAIN_FLAGS ?=
+PACK ?= photos.zip
 DEMO := demo
 
 # The packaged model and what it is made with.
 ASSETS := batchgender/assets
 DEFAULT := runs/default
-# $(call stage,FOLDER,FLAGS): begin a training, or go on with it.
-define stage
-mkdir -p $(1)
-$(BIN)/batchgender train --data '$(DATA)' --out $(1) $(2) $(if $(wildcard $(1)/last.pt),--resume) \
-	2>&1 | tee -a $(1)/train.log
-endef
 
 .DEFAULT_GOAL := help
-.PHONY: setup demo train export classify default-model test lint docs bench bench-train clean help
+.PHONY: setup demo train export classify default-model pack test lint docs bench bench-train clean help
 
 setup: $(VENV)/.ready  ## Make .venv and install batchgender with its packages in it
 
@@ -56,20 +51,24 @@ classify: setup  ## Classify PHOTOS into OUT: make classify PHOTOS=folder OUT=re
 	$(BIN)/batchgender classify '$(PHOTOS)' --out '$(OUT)'
 
 default-model: setup  ## Make the packaged model and its card again, resumable: make default-model DATA=folder
-	@test -d '$(DATA)' || { echo 'say which photos: make default-model DATA=folder' >&2; exit 2; }
-	mkdir -p $(ASSETS)
-	$(call stage,runs/strong,--recipe strong)
-	$(call stage,runs/teacher,--recipe teacher)
-	$(call stage,runs/teacher-again,--recipe teacher-again --weights runs/teacher/best.pt)
-	$(call stage,$(DEFAULT),--recipe taught --weights runs/strong/best.pt --teacher runs/teacher-again/best.pt)
-	$(BIN)/batchgender export $(DEFAULT)/best.pt --format onnx --compress auto --quantize int8 \
-		--license 'weights: for non-commercial research only, as UTKFace; code: MIT' --out $(DEFAULT)/default.onnx
+	@test -e '$(DATA)' || { echo 'say which photos: make default-model DATA=folder' >&2; exit 2; }
+	mkdir -p $(ASSETS) $(DEFAULT)
 	$(BIN)/python tools/utkface_groups.py '$(DATA)' $(DEFAULT)/groups.csv
+	$(BIN)/python tools/utkface_groups.py '$(DATA)' $(DEFAULT)/ages.csv --ages
+	$(BIN)/batchgender train --data '$(DATA)' --recipe narrow --out $(DEFAULT) --also-learn $(DEFAULT)/ages.csv \
+		--sources $(DEFAULT)/groups.csv $(if $(wildcard $(DEFAULT)/last.pt),--resume) 2>&1 | tee -a $(DEFAULT)/train.log
+	$(BIN)/batchgender export $(DEFAULT)/best.pt --format onnx --compress auto --quantize int8 \
+		--license 'weights: for non-commercial research only, as UTKFace and CelebA; code: MIT' \
+		--out $(DEFAULT)/default.onnx
 	$(BIN)/batchgender evaluate $(DEFAULT)/default.onnx --data '$(DATA)' --groups $(DEFAULT)/groups.csv \
 		--report $(DEFAULT)/default.report.json
 	cp $(DEFAULT)/default.onnx $(ASSETS)/default.onnx
 	$(BIN)/python tools/model_card.py $(ASSETS)/default.onnx $(DEFAULT)/default.report.json $(ASSETS)/MODEL_CARD.md \
 		--trained-on utkface --trained-on web --trained-on celeba
+
+pack: setup  ## Make photos small enough to be sent to a machine with a GPU: make pack DATA=folder PACK=photos.zip
+	@test -e '$(DATA)' || { echo 'say which photos: make pack DATA=folder' >&2; exit 2; }
+	$(BIN)/python tools/pack_photos.py '$(DATA)' '$(PACK)'
 
 test: setup  ## Run the tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal \

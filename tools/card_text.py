@@ -59,9 +59,11 @@ package. For any other use, train on photos that you may use.
 _LIMITS = """\
 ## Limits
 
-- Children: below four years even people are often wrong, and so is the model. See the age bands.
+- Children: below four years even people are often wrong, and so is the model. See the age bands, and leave out what it
+  is not sure of (`classify --threshold 0.9`).
 - Groups that are rare in the training data have wide intervals above: what is not measured is not known.
-- It classifies the whole picture and finds no faces: give it crops with one face each.
+- The file finds no faces: it is for pictures of one head, from tight crops to heads half as wide as the picture.
+  `classify` cuts the faces out of other photos.
 - Angles, hats, masks, make-up, heavy blur, drawings and whole bodies are worse than the figures say.
 {unseen}- On other sources expect less than on those it was trained on, and measure: `classify` on folders with labels
   prints the same figures for yours.

@@ -14,6 +14,9 @@ from batchgender.io import bounds, percent, written_whole
 from batchgender.model.inspection import read_metadata
 from batchgender.model.metadata import ModelInfo, SplitFigures
 
+# The confidence whose answers are looked at in each group.
+_SURE = 0.9
+
 
 def card(
     info: ModelInfo, report: Mapping[str, Any], size: int, trained: Sequence[str], tested: Sequence[str] = ()
@@ -94,7 +97,9 @@ def _groups(groups: Mapping[str, Any] | None) -> str:
     tables = [
         "## Groups",
         f"Groups of fewer than {few} photos (*) are left out of the gaps, and of the equalised-odds difference (the"
-        f" largest difference of one class's recall between groups) recalls over fewer than {few} (n).",
+        f" largest difference of one class's recall between groups) recalls over fewer than {few} (n). ECE is the"
+        f" calibration error; the last column has the accuracy of the answers that are at least {_SURE:.2f} sure, and"
+        " the share of the photos that get one: what `classify --threshold` leaves.",
     ]
     for column, figures in groups["columns"].items():
         names = list(next(iter(figures["groups"].values()))["classes"])
@@ -107,10 +112,13 @@ def _groups(groups: Mapping[str, Any] | None) -> str:
                     f"{_share(group['classes'][each], 'recall')}, n {group['classes'][each]['count']:,}"
                     for each in names
                 ),
+                f"{group['ece']:.3f}",
+                _sure(group["coverage"]),
             ]
             for name, group in figures["groups"].items()
         ]
-        tables.append(_table([column, "photos", "accuracy", *(f"recall {name}" for name in names)], rows))
+        recalls = [f"recall {name}" for name in names]
+        tables.append(_table([column, "photos", "accuracy", *recalls, "ECE", f"at {_SURE:.2f}"], rows))
         if figures["accuracy_gap"] is not None:
             odds = figures["equalized_odds_difference"]
             tables.append(
@@ -118,6 +126,11 @@ def _groups(groups: Mapping[str, Any] | None) -> str:
                 + (f", equalised-odds difference {odds:.3f}." if odds is not None else ".")
             )
     return "\n\n".join(tables)
+
+
+def _sure(coverage: Sequence[Mapping[str, Any]]) -> str:
+    at = next(point for point in coverage if point["threshold"] == _SURE)
+    return "-" if at["accuracy"] is None else f"{percent(at['accuracy'])} of {percent(at['coverage'])}"
 
 
 def _share(figures: Mapping[str, Any], key: str) -> str:

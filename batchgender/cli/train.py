@@ -22,7 +22,7 @@ from batchgender.photos.labels import LabelNames
 @click.option(
     "--recipe",
     metavar="R",
-    help="seed, strong, taught, teacher, teacher-again, or a file .toml or .json.  [default: seed]",
+    help="seed, strong, narrow, taught, teacher, or a file .toml or .json.  [default: seed]",
 )
 @click.option(
     "--arch",

@@ -8,17 +8,16 @@ import numpy as np
 
 from batchgender.model.metadata import ClassFigures
 from batchgender.model.thresholds import UNSURE
-from batchgender.report.figures import SMALL_FACE, AccuracyAtCoverage, CoveragePoint, Figures
+from batchgender.report.figures import SMALL_FACE, AccuracyAtCoverage, Figures
 from batchgender.report.group_counts import GroupCounts
 from batchgender.report.groups_csv import GroupsTable
-from batchgender.report.statistics import CalibrationError, largest_gap, share, wilson
+from batchgender.report.statistics import CalibrationError, CoverageCounts, largest_gap, share, wilson
 from batchgender.results.rows import NO_FACE, Row
 
 # Probabilities have six decimals: a counter for each millionth loses nothing.
 _MILLION = 1_000_000
 # The share of the photos, the most confident ones, whose accuracy is reported beside that of all.
 _COVERAGE = 0.9
-_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
 class RowCounts:
@@ -45,7 +44,7 @@ class RowCounts:
         self._scores = np.zeros((2, _MILLION + 1), np.int32) if count == 2 else None
         self._ece, self._ece_uncalibrated = CalibrationError(), CalibrationError()
         self._groups = GroupCounts(self.classes, groups) if groups else None
-        self._covered = np.zeros((len(_THRESHOLDS), 2), np.int64)
+        self._covered = CoverageCounts()
 
     def add(self, row: Row) -> None:
         """Count one row."""
@@ -77,10 +76,8 @@ class RowCounts:
             before = uncalibrated(row.probabilities, self.temperature, self.bias)
             self._ece_uncalibrated.add(max(before), before.index(max(before)) == label)
         if self._groups:
-            self._groups.add(row.path, label, predicted)
-        for index, threshold in enumerate(_THRESHOLDS):
-            if row.confidence >= threshold:
-                self._covered[index] += (1, correct)
+            self._groups.add(row.path, label, predicted, row.confidence, correct)
+        self._covered.add(row.confidence, correct)
 
     @property
     def evaluated(self) -> int:
@@ -120,10 +117,7 @@ class RowCounts:
             ece_by_chance=self._ece.by_chance(),
             ece_uncalibrated=self._ece_uncalibrated.value(),
             accuracy_at_90=self._accuracy_at_coverage(),
-            coverage=[
-                CoveragePoint(threshold, share(int(count), self.evaluated), share(int(right), int(count)))
-                for threshold, (count, right) in zip(_THRESHOLDS, self._covered, strict=True)
-            ],
+            coverage=self._covered.points(),
             groups=self._groups.figures() if self._groups else None,
         )
 

@@ -41,13 +41,18 @@ class GroupClassFigures:
 
 @dataclass(frozen=True)
 class GroupFigures:
-    """One group of photos; `small` ones are left out of comparisons."""
+    """One group of photos; `small` ones are left out of comparisons.
+
+    Calibration error and coverage are as in `Figures`, over the group's photos.
+    """
 
     count: int
     unsure: int
     small: bool
     accuracy: float | None
     accuracy_interval_95: Interval | None
+    ece: float | None
+    coverage: list[CoveragePoint]
     classes: dict[str, GroupClassFigures]
 
 

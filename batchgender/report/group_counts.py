@@ -5,10 +5,22 @@ from collections.abc import Sequence
 
 from batchgender.report.figures import GroupClassFigures, GroupFigures, GroupingFigures, GroupsFigures
 from batchgender.report.groups_csv import GroupsTable
-from batchgender.report.statistics import largest_gap, share, wilson
+from batchgender.report.statistics import CalibrationError, CoverageCounts, largest_gap, share, wilson
 
 # Groups of fewer labelled photos are left out of comparisons: their figures are mostly chance.
 SMALLEST = 30
+
+
+class _Group:
+    """The counts of one group: photos by label and answer, the last answer being Unsure, and how sure they were."""
+
+    def __init__(self, classes: int) -> None:
+        self.confusion = [[0] * (classes + 1) for _ in range(classes)]
+        self.ece, self.covered = CalibrationError(), CoverageCounts()
+
+    @property
+    def count(self) -> int:
+        return sum(map(sum, self.confusion))
 
 
 class GroupCounts:
@@ -19,22 +31,27 @@ class GroupCounts:
 
     def __init__(self, classes: Sequence[str], groups: GroupsTable) -> None:
         self.classes, self.groups = list(classes), groups
-        # For each column and group, photos by label and answer; the last answer is Unsure. "" is no group.
-        self._counts: list[dict[str, list[list[int]]]] = [{} for _ in groups.columns]
+        # The groups of each column by name; "" is no group.
+        self._counts: list[dict[str, _Group]] = [{} for _ in groups.columns]
 
-    def add(self, path: str, label: int, predicted: int) -> None:
-        """Count a photo by its path, the index of its label, and that of its prediction, -1 for Unsure."""
+    def add(self, path: str, label: int, predicted: int, confidence: float, correct: bool) -> None:
+        """Count a photo by its path, the index of its label, and that of its prediction, -1 for Unsure.
+
+        `confidence` is its largest probability, and `correct` says whether the class with it is the label.
+        """
         for column, group in zip(self._counts, self.groups.of(path), strict=True):
             if group not in column:
-                column[group] = [[0] * (len(self.classes) + 1) for _ in self.classes]
-            column[group][label][predicted] += 1
+                column[group] = _Group(len(self.classes))
+            column[group].confusion[label][predicted] += 1
+            column[group].ece.add(confidence, correct)
+            column[group].covered.add(confidence, correct)
 
     def figures(self) -> GroupsFigures:
         """The figures of the photos so far."""
         columns = zip(self.groups.columns, self._counts, strict=True)
         return GroupsFigures(self.groups.file, SMALLEST, {name: self._grouping(counts) for name, counts in columns})
 
-    def _grouping(self, counts: dict[str, list[list[int]]]) -> GroupingFigures:
+    def _grouping(self, counts: dict[str, _Group]) -> GroupingFigures:
         groups = {name: self._group(counts[name]) for name in sorted(filter(None, counts), key=_natural_order)}
         large = [group for group in groups.values() if not group.small]
         # A group of a hundred may hold ten photos of a class: its recall is left out, too.
@@ -44,14 +61,14 @@ class GroupCounts:
         ]
         return GroupingFigures(
             groups=groups,
-            in_no_group=sum(map(sum, counts.get("", []))),
+            in_no_group=counts[""].count if "" in counts else 0,
             accuracy_gap=largest_gap([group.accuracy for group in large]),
             # Hardt et al. 2016: over two classes, the larger of the gaps in true and in false positive rate.
             equalized_odds_difference=max((gap for gap in recall_gaps if gap is not None), default=None),
         )
 
-    def _group(self, confusion: list[list[int]]) -> GroupFigures:
-        count = sum(map(sum, confusion))
+    def _group(self, counted: _Group) -> GroupFigures:
+        confusion, count = counted.confusion, counted.count
         hits = [row[index] for index, row in enumerate(confusion)]
         answered = [sum(row[:-1]) for row in confusion]
         return GroupFigures(
@@ -60,6 +77,8 @@ class GroupCounts:
             small=count < SMALLEST,
             accuracy=share(sum(hits), sum(answered)),
             accuracy_interval_95=wilson(sum(hits), sum(answered)),
+            ece=counted.ece.value(),
+            coverage=counted.covered.points(),
             classes={
                 name: GroupClassFigures(
                     count=sum(confusion[index]),

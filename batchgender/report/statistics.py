@@ -3,8 +3,11 @@
 import math
 from collections.abc import Sequence
 
+from batchgender.report.figures import CoveragePoint
+
 _BINS = 15
 _Z_95 = 1.959963984540054
+_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
 def share(part: int, whole: int) -> float | None:
@@ -64,3 +67,26 @@ class CalibrationError:
         if not self._count:
             return None
         return math.sqrt(2 / math.pi) * sum(map(math.sqrt, self._variance)) / self._count
+
+
+class CoverageCounts:
+    """The photos that are answered at each of some thresholds, and those of them that are right."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._answered, self._right = [0] * len(_THRESHOLDS), [0] * len(_THRESHOLDS)
+
+    def add(self, confidence: float, correct: bool) -> None:
+        """Count a photo, as `CalibrationError.add` does."""
+        self._count += 1
+        for index, threshold in enumerate(_THRESHOLDS):
+            if confidence >= threshold:
+                self._answered[index] += 1
+                self._right[index] += correct
+
+    def points(self) -> list[CoveragePoint]:
+        """Coverage and accuracy at each threshold."""
+        counts = zip(_THRESHOLDS, self._answered, self._right, strict=True)
+        return [
+            CoveragePoint(at, share(answered, self._count), share(right, answered)) for at, answered, right in counts
+        ]

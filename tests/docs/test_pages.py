@@ -117,7 +117,7 @@ def test_commands_that_take_seconds_do_what_the_page_says(
 
 def register_tiny(patch: pytest.MonkeyPatch) -> None:
     """Let AlexNet and its kin be a tiny real network: what is tried here are the commands, not the accuracy."""
-    for name in ("alexnet", "alexnet_bn512"):
+    for name in ("alexnet", "alexnet_bn512", "alexnet_narrow"):
         patch.setitem(registry.OURS, name, tiny)
 
 
@@ -132,6 +132,10 @@ def after_training(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(file, folder / "photos" / f"{file.parent.name}-{file.name}")
         ages.append(f"{file.relative_to(faces)},{20 + index}")
     (folder / "ages.csv").write_text("\n".join(ages))
+    paths = (file.relative_to(faces) for file in sorted(faces.rglob("*.png")))
+    sources = [f"{path},{('camera', 'phone')[index % 2]}" for index, path in enumerate(paths)]
+    (folder / "sources.csv").write_text("\n".join(["path,source", *sources]))
+    pack(faces, folder / "photos.zip")
     write_labels(folder)
     files = sorted((faces / "train").rglob("*.png"))
     cells = [{"bytes": file.read_bytes(), "path": None} for file in files]

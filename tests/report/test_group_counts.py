@@ -64,6 +64,17 @@ def table_of(rows: list[Row], groups: GroupsTable) -> pd.DataFrame:
     return table
 
 
+def test_each_group_has_the_calibration_and_the_coverage_of_its_own_photos() -> None:
+    rows, groups = grouped_rows(threshold=0.7)
+    column = metrics_of(rows, groups)["groups"]["columns"]["age band"]
+    for name in ("0-12", "13-60", "61+"):
+        alone = metrics_of([row for row in rows if groups.of(row.path)[0] == name], groups)
+        assert column["groups"][name]["ece"] == pytest.approx(alone["ece"])
+        assert column["groups"][name]["coverage"] == alone["coverage"]
+    young, grown = (column["groups"][name]["coverage"][4] for name in ("0-12", "13-60"))
+    assert young["threshold"] == 0.9 and young["coverage"] < grown["coverage"]
+
+
 @pytest.mark.parametrize("threshold", [0.0, 0.8])
 def test_figures_are_those_recomputed_from_the_rows(threshold: float) -> None:
     rows, groups = grouped_rows(threshold=threshold)

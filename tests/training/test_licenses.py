@@ -55,7 +55,7 @@ def exported(cli: Cli, checkpoint: Path, file: Path, *options: str) -> Path:
 
 def test_a_model_that_began_at_the_packaged_one_states_its_terms(cli: Cli, portraits: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "on.toml"
-    recipe.write_text('base = "strong"\nstart_size = 0\ninput_size = 64\nepochs = 1\nbatch_size = 16\n')
+    recipe.write_text('base = "narrow"\ninput_size = 64\nepochs = 1\nbatch_size = 16\n')
     line = ("train", "--data", portraits, "--recipe", recipe, "--weights", "packaged", "--out", tmp_path / "run")
     assert cli(*line).exit_code == 0
     for file in ("last.pt", "best.pt"):

@@ -111,7 +111,7 @@ def test_a_torchvision_network_begins_with_its_exported_file(name: str, tmp_path
 def test_weights_of_other_pixels_are_refused(cli: Cli, portraits: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "gray.toml"
     recipe.write_text('base = "taught"\nmean = [0.5, 0.5, 0.5]\nstd = [0.5, 0.5, 0.5]\n')
-    kept = Checkpoint(build("alexnet_bn512", 2).state_dict(), ["Female", "Male"], find_recipe("taught"), "")
+    kept = Checkpoint(build("alexnet_narrow", 2).state_dict(), ["Female", "Male"], find_recipe("taught"), "")
     checkpoints.save(kept, tmp_path / "best.pt")
     for file in ("packaged", tmp_path / "best.pt"):
         line = ("train", "--data", portraits, "--recipe", recipe, "--out", tmp_path / "run", "--weights", file)
@@ -132,7 +132,7 @@ def test_a_layer_that_is_not_found_is_said(exported: Callable[[ExportOptions], s
 
 def test_the_packaged_model_is_trained_on(cli: Cli, portraits: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "on.toml"
-    recipe.write_text('base = "strong"\nstart_size = 0\ninput_size = 96\nlr = 1e-12\nwarmup_epochs = 0.0\n')
+    recipe.write_text('base = "narrow"\nlr = 1e-12\nwarmup_epochs = 0.0\nface_share = [0.0, 0.0]\ncap = 0.0\n')
     line = ("train", "--data", portraits, "--recipe", recipe, "--epochs", 1)
     result = cli(*line, "--weights", "packaged", "--out", tmp_path / "run")
     assert result.exit_code == 0, result.stderr
@@ -141,7 +141,7 @@ def test_the_packaged_model_is_trained_on(cli: Cli, portraits: Path, tmp_path: P
     assert np.allclose(kept.weights["classifier.6.weight"].numpy(), onnx.numpy_helper.to_array(own), atol=1e-6)
     assert kept.info().recipe["weights"] == PACKAGED_MODEL.name
     message = one_line_error(cli(*line, "--arch", "alexnet", "--weights", "packaged", "--out", tmp_path / "other"))
-    assert "a model of alexnet_bn512, not of alexnet; give --arch alexnet_bn512" in message
+    assert "a model of alexnet_narrow, not of alexnet; give --arch alexnet_narrow" in message
 
 
 def test_without_a_readable_photo_the_training_says_so(cli: Cli, tmp_path: Path) -> None:
