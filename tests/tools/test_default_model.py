@@ -39,7 +39,7 @@ def test_classify_works_as_it_comes_without_torch(portraits: Path, tmp_path: Pat
 def test_it_is_small_and_says_what_it_is() -> None:
     info = open_model().info
     assert PACKAGED_MODEL.stat().st_size <= 16 * 2**20
-    assert info.classes == ["Female", "Male"] and info.recipe["name"] == "taught"
+    assert info.classes == ["Female", "Male"] and info.recipe["name"] == "narrow"
     assert "non-commercial" in info.license and "non-commercial" in CARD.read_text(encoding="utf-8")
     cost = info.compression
     assert cost and cost.validation_accuracy_float32 and cost.validation_accuracy_exported
@@ -50,7 +50,7 @@ def test_it_was_made_by_the_recipe_that_is_committed() -> None:
     from batchgender.training.recipe import Recipe, changed, find_recipe
 
     # Of the files that it began with, a model file has the names alone.
-    expected = changed(find_recipe("taught"), {"weights": "best.pt", "teacher": "best.pt"})
+    expected = changed(find_recipe("narrow"), {"also_learn": "ages.csv", "sources": "groups.csv"})
     assert Recipe.from_dict(open_model().info.recipe) == expected
 
 
