@@ -46,6 +46,15 @@ def test_the_file_of_an_older_release_is_read_and_answers_as_it_did() -> None:
     assert probabilities.argmax(1).tolist() == [0, 1]
 
 
+def test_the_packaged_model_that_another_has_replaced_goes_on_working() -> None:
+    """In 8 bits, 192 pixels: it was in the package until 2026-11-27."""
+    old = load_classifier(Path(__file__).parent.parent / "data" / "alexnet_bn512_int8.onnx")
+    assert old.info.architecture == "alexnet_bn512" and old.info.input_size == 192
+    checked = run_self_check(old.model)
+    # Processors round 8-bit sums in their own ways.
+    assert checked is not None and checked <= 0.05
+
+
 def test_our_file_describes_itself_and_takes_any_size(red_or_blue: Path) -> None:
     model = open_model(red_or_blue)
     assert model.info.classes == ["Female", "Male"] and model.info.architecture == "red or blue"
