@@ -23,14 +23,14 @@ def test_the_grid_has_the_narrow_alexnet_as_it_is_named_in_train() -> None:
 def test_a_grid_is_trained_and_written_and_goes_on_where_it_stopped(
     portraits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The two cheapest networks.
+    # The cheapest network.
     monkeypatch.setattr(network_grid, "_SIZES", (80,))
-    monkeypatch.setattr(network_grid, "_WIDTHS", (3, 2))
-    line = [str(portraits), str(tmp_path / "grid"), "--epochs", "1", "--limit", "60"]
+    monkeypatch.setattr(network_grid, "_WIDTHS", (2,))
+    line = [str(portraits), str(tmp_path / "grid"), "--epochs", "1", "--limit", "40"]
     result = CliRunner().invoke(main, line)
     assert result.exit_code == 0, result.output
     rows = read_rows(tmp_path / "grid" / "grid.csv")
-    assert {row.eighths for row in rows} <= {2, 3} and all(row.ms > 0 and row.multiply_adds <= 6e7 for row in rows)
+    assert [row.eighths for row in rows] == [2] and all(row.ms > 0 and row.multiply_adds <= 4e7 for row in rows)
     assert (tmp_path / "grid" / "grid.md").read_text().count("\n") == 2 + len(rows)
     assert decode((tmp_path / "grid" / "grid.png").read_bytes()).std() > 5
     again = CliRunner().invoke(main, line)

@@ -42,7 +42,7 @@ def test_what_a_checkpoint_holds_of_a_recipe_is_read_back() -> None:
         ("balance = 1", "balance wants true or false"),
         ('optimizer = "lion"', "optimizer wants one of adam, adamw, sgd"),
         ("architecture = 18", "architecture wants text"),
-        ('base = "best"', "unknown base 'best'; choose from seed, strong"),
+        ('base = "best"', "unknown base 'best'; choose from seed, narrow, strong"),
         ("base = []", "unknown base"),
         ("lr = ", "no valid TOML"),
     ],
