@@ -12,6 +12,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from batchgender.errors import UserError
 from batchgender.export.export_checkpoint import ExportOptions, export_checkpoint
@@ -77,21 +78,10 @@ def network_of(eighths: int, stride: int, size: int, classes: int) -> AlexNet:
 
 def multiply_adds_of(network: torch.nn.Module, size: int) -> int:
     """Of the convolutions and linear layers, for one picture."""
-    total = 0
-
-    def count(layer: torch.nn.Module, inputs: Any, output: torch.Tensor) -> None:
-        nonlocal total
-        weight = layer.weight
-        assert isinstance(weight, torch.Tensor)
-        total += weight.numel() * (output[0, 0].numel() if output.ndim == 4 else 1)
-
-    kinds = (torch.nn.Conv2d, torch.nn.Linear)
-    hooks = [layer.register_forward_hook(count) for layer in network.modules() if isinstance(layer, kinds)]
-    with torch.inference_mode():
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         network.eval()(torch.zeros(1, 3, size, size))
-    for hook in hooks:
-        hook.remove()
-    return total
+    # A multiplication and an addition count as two.
+    return int(counter.get_total_flops()) // 2
 
 
 def networks(limit: int) -> list[tuple[int, int, int]]:

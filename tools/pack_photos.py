@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from batchgender.errors import UnreadablePhoto, UserError, os_reason
 from batchgender.io import Notify, written_whole
 from batchgender.photos.decode import decode
+from batchgender.photos.photo import printable
 from batchgender.photos.resize import resize
 from batchgender.progress import Progress
 from batchgender.training.data.labelled_photos import LabelledPhotos
@@ -52,14 +53,16 @@ def pack_photos(data: str, out: str, side: int, limit: float, notify: Notify) ->
 
 def _quality(splits: dict[str, LabelledPhotos], side: int, room: float) -> int:
     """The best quality at which some of the photos say that all of them have room."""
-    tried = []
+    tried: list[tuple[NDArray[np.uint8], int]] = []
     total = sum(len(photos) for photos in splits.values())
     for photos in splits.values():
         for index in photos.spread(max(1, _TRIED * len(photos) // total)):
             try:
-                tried.append((_small(photos, index, side), _entry_bytes(photos.names[index])))
+                image = _small(photos, index, side)
+                _encoded(image, _QUALITIES[0])
             except UnreadablePhoto:
                 continue
+            tried.append((image, _entry_bytes(photos.names[index])))
     for quality in _QUALITIES:
         size = sum(len(_encoded(image, quality)) + beside for image, beside in tried)
         # Some photos say what all take but for a few hundredths.
@@ -93,7 +96,7 @@ def _paths(splits: dict[str, LabelledPhotos]) -> Iterator[tuple[str, LabelledPho
     taken: dict[str, int] = {}
     for split, photos in splits.items():
         for index, name in enumerate(photos.names):
-            path = f"{split}/{photos.classes[photos.labels[index]]}/{PurePosixPath(name).stem}"
+            path = f"{split}/{photos.classes[photos.labels[index]]}/{printable(PurePosixPath(name).stem)}"
             taken[path] = number = taken.get(path, 0) + 1
             yield f"{path}{f'-{number}' if number > 1 else ''}.webp", photos, index
 

@@ -14,7 +14,7 @@ from batchgender.report.groups_csv import join_by_path, read_groups
 from batchgender.training.data.labelled_photos import LabelledPhotos
 from batchgender.training.predictions import Predictions
 
-COLUMN = "source"
+_COLUMN = "source"
 # Photos without a source are one of their own.
 _NONE = "none"
 
@@ -44,10 +44,10 @@ class OriginFigures:
 
 def read_origins(file: str, photos: LabelledPhotos, notify: Notify) -> PhotoOrigins:
     """The sources of the photos, by the column `source` of a CSV; raises UserError where it has none, or no photo's."""
-    table = join_by_path(read_groups(file, "--sources"), lambda: photos.names, notify)
-    if COLUMN not in table.columns:
-        raise UserError(f"{file}: no column `{COLUMN}` in its first line; --sources wants the columns path and source")
-    at = table.columns.index(COLUMN)
+    table = read_groups(file, "--sources")
+    if _COLUMN not in table.columns:
+        raise UserError(f"{file}: no column `{_COLUMN}` in its first line; --sources wants the columns path and source")
+    table, at = join_by_path(table, lambda: photos.names, notify), table.columns.index(_COLUMN)
     each = [table.of(name)[at] or _NONE for name in photos.names]
     names = sorted(set(each))
     where = {name: index for index, name in enumerate(names)}

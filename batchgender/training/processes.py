@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -83,18 +83,25 @@ class Processes:
         """Each value summed over the processes."""
         if self.count == 1:
             return list(values)
-        # Float32: MPS and some backends have no other.
-        summed = torch.tensor(values, dtype=torch.float32, device=self.device)
+        summed = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(summed)
         return summed.tolist()
 
     def by_first(self, work: Callable[[], Value]) -> Value:
-        """What the first process' work gives, for all of them."""
+        """What the first process' work gives, for all of them: its value, or the UserError that it raises."""
         if self.count == 1:
             return work()
-        given = [work() if self.first else None]
+        given: list[Any] = [None, None]
+        if self.first:
+            try:
+                given[0] = work()
+            except UserError as error:
+                given[1] = error
         dist.broadcast_object_list(given, device=self.device)
-        return given[0]  # type: ignore[return-value]
+        if given[1] is not None:
+            raise given[1]
+        value: Value = given[0]
+        return value
 
 
 @contextmanager
@@ -103,7 +110,9 @@ def started_processes(device: str) -> Iterator[Processes]:
 
     Raises UserError where there is no such device, or not one for each process.
     """
-    count = int(os.environ.get("WORLD_SIZE", "1"))
+    # WORLD_SIZE alone does not tell: cluster managers set it where nothing else is meant for torch.
+    launched = dist.is_available() and dist.is_torchelastic_launched()
+    count = int(os.environ["WORLD_SIZE"]) if launched else 1
     if count == 1:
         yield Processes(pick_device(device))
         return

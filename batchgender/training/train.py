@@ -1,6 +1,8 @@
 """The training loop: epochs, notices, checkpoints, and the figures on the test split at its end."""
 
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -38,13 +40,13 @@ def train(plan: RunPlan, device: str, notify: Notify, tensorboard: bool = False)
     folder that another run is writing to.
     """
     with started_processes(device) as processes:
-        if not processes.first:
-            return _train_alone(plan, processes, silent, False)
-        with locked([plan.out / LAST], notify):
-            return _train_alone(plan, processes, notify, tensorboard)
+        notify = notify if processes.first else silent
+        with ExitStack() as held:
+            processes.by_first(lambda: held.enter_context(locked([plan.out / LAST], notify)))
+            return _train(plan, processes, notify, tensorboard and processes.first)
 
 
-def _train_alone(plan: RunPlan, processes: Processes, notify: Notify, tensorboard: bool) -> Figures | None:
+def _train(plan: RunPlan, processes: Processes, notify: Notify, tensorboard: bool) -> Figures | None:
     recipe, out, target = plan.recipe, plan.out, processes.device
     start = _start(plan)
     source = open_source(plan.source, notify, plan.label_names)
@@ -77,8 +79,7 @@ def _train_alone(plan: RunPlan, processes: Processes, notify: Notify, tensorboar
             record = trainer.epoch(epoch, out)
             state = trainer.state(epoch, [*state.run.history, record])
             state = replace(state, label_names=plan.label_names, framing=framing)
-            if processes.first:
-                _keep(state, out)
+            processes.by_first(partial(_keep, state, out))
             if board:
                 board.add(record)
             notify(f"epoch {epoch}/{recipe.epochs}  {epoch_line(record)}")

@@ -187,7 +187,7 @@ class Trainer:
 
     def _first_pixels(self) -> Iterator[Tensor]:
         """Normalised pixels of about as many of the first epoch's views as tell what a photo looks like."""
-        count = math.ceil(_BATCH_NORM_PHOTOS / self.recipe.batch_size)
+        count = math.ceil(_BATCH_NORM_PHOTOS / self.batches.batch_size)
         for images, _, _ in islice(self._views(1), count):
             yield self.normalize(torch.from_numpy(images).to(self.device))
 

@@ -1,9 +1,9 @@
 """What decoding and augmentation cost a training epoch: the trainer beside the bare passes, in turn.
 
-    python tests/benchmarks/bench_train.py PHOTOS [--size 224] [--rounds 5]
+    python tests/benchmarks/bench_train.py PHOTOS [--recipe strong] [--size 224] [--float32] [--rounds 5]
 
 PHOTOS is a folder SPLIT/CLASS/* or CLASS/*. `bare` is forward and backward over one ready batch, without decoding,
-augmentation, optimizer or average; `epoch` is all of it, as `train --recipe strong` does it. The last lines compare
+augmentation, optimizer or average; `epoch` is all of it, as `train --recipe R` does it. The last lines compare
 the augmentation of one photo on one core with the same steps in torchvision.transforms.v2.
 """
 

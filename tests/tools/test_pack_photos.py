@@ -1,5 +1,7 @@
 """`tools/pack_photos.py`: labelled photos made small, which a training takes as they are."""
 
+import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -46,3 +48,15 @@ def test_the_zip_is_as_small_as_asked_or_one_line_says_that_it_can_t_be(portrait
     assert not (tmp_path / "none.zip").exists()
     refused = subprocess.run([*line[:2], str(tmp_path / "no"), str(out)], capture_output=True, text=True)
     assert refused.returncode == 1 and len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_what_webp_can_t_hold_is_left_out_and_any_name_is_packed(portraits: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    shutil.copytree(portraits, photos)
+    cv2.imwrite(str(photos / "train" / "male" / "wide.png"), np.zeros((20, 20_000, 3), np.uint8))
+    odd = os.fsencode(photos / "train" / "male") + b"/caf\xe9.jpg"
+    shutil.copy(portraits / "train" / "male" / "0000.jpg", odd)
+    lines: list[str] = []
+    assert pack_photos(str(photos), str(tmp_path / "packed.zip"), 48, 1, lines.append)[0] == 53
+    assert any("wide.png: too long or too wide for WebP; left out" in line for line in lines)
+    assert any("caf" in name for name in zipfile.ZipFile(tmp_path / "packed.zip").namelist())
