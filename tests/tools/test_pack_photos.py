@@ -55,7 +55,7 @@ def test_what_webp_can_t_hold_is_left_out_and_any_name_is_packed(portraits: Path
     shutil.copytree(portraits, photos)
     cv2.imwrite(str(photos / "train" / "male" / "wide.png"), np.zeros((20, 20_000, 3), np.uint8))
     odd = os.fsencode(photos / "train" / "male") + b"/caf\xe9.jpg"
-    shutil.copy(portraits / "train" / "male" / "0000.jpg", odd)
+    shutil.copy(portraits / "train" / "male" / "0000.jpg", os.fsdecode(odd))
     lines: list[str] = []
     assert pack_photos(str(photos), str(tmp_path / "packed.zip"), 48, 1, lines.append)[0] == 53
     assert any("wide.png: too long or too wide for WebP; left out" in line for line in lines)
