@@ -1,9 +1,9 @@
 """Progress of long work: a bar on a terminal, elsewhere a line a minute, nothing in a quiet run."""
 
+import sys
 import time
 from types import TracebackType
-
-from tqdm import tqdm
+from typing import Any
 
 from batchgender.io import Notify, silent
 
@@ -16,24 +16,27 @@ class Progress:
 
     def __init__(self, title: str, unit: str, notify: Notify, total: int | None = None, initial: int = 0) -> None:
         self._title, self._unit, self._notify = title, unit, notify
-        # `disable=None`: no bar where stderr is no terminal.
-        disable = True if notify is silent else None
-        self._bar = tqdm(
-            total=total, initial=initial, desc=title, unit=f" {unit}", disable=disable, leave=False, dynamic_ncols=True
-        )
+        self.on_terminal = notify is not silent and sys.stderr is not None and sys.stderr.isatty()
+        # tqdm's, imported where one is drawn: it takes as long as to open a model.
+        self._bar: Any = None
+        if self.on_terminal:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, initial=initial, desc=title, unit=f" {unit}", leave=False, dynamic_ncols=True)
         self.total = total
-        self.on_terminal = not self._bar.disable
         self._count = self._initial = initial
         self._started = self._last_line = time.monotonic()
 
     def set_total(self, total: int) -> None:
         """Say how much there is to do in all."""
-        self.total = self._bar.total = total
+        self.total = total
+        if self._bar is not None:
+            self._bar.total = total
 
     def update(self, count: int, note: str = "") -> None:
         """So much more is done; `note` is a word on how it goes."""
         self._count += count
-        if self.on_terminal:
+        if self._bar is not None:
             self._bar.update(count)
             if note:
                 self._bar.set_postfix_str(note, refresh=False)
@@ -52,4 +55,5 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()

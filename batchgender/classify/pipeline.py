@@ -1,5 +1,6 @@
 """The pipeline: photos to rows, in order, read, decoded and inferred on threads."""
 
+import math
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from batchgender.errors import NoRoom, OutOfMemory, UnreadablePhoto
 from batchgender.faces.face import Face
 from batchgender.faces.face_finder import FaceFinder
 from batchgender.io import Notify, silent
-from batchgender.model.execution_providers import choose_provider
+from batchgender.model.execution_providers import choose_provider, photos_worth_a_choice
 from batchgender.model.foreign_options import ForeignOptions
 from batchgender.model.metadata import ModelInfo
 from batchgender.model.open_model import Model, open_model
@@ -38,8 +39,8 @@ BATCH = 32
 _READERS = 4
 # Bytes of photos that come with them, as those of a compressed tar do, in all groups that are under way.
 _MOST_HELD = 2**28
-# Below this many photos "auto" tries no provider but the CPU: to set another up takes longer than they do.
-FEW = 2000
+# Below this many photos "auto" tries no provider but the CPU, and so many it counts at most before the first row.
+FEW, _COUNTED = 2000, 20_000
 
 
 class Classifier:
@@ -73,14 +74,22 @@ class Classifier:
         return Classifier(self.model, self.workers, self.batch_size, self._notify, self.provider, faces)
 
     def for_photos(self, source: PhotoSource, before: str = AUTO) -> "Classifier":
-        """The classifier on its execution provider; under "auto" that is the CPU where the photos are few.
+        """The classifier on its execution provider; under "auto" that is the CPU where the photos are few for it.
 
         `before` is the one of the run that is resumed: "auto", which measures, might choose another.
         """
         provider = before if self.provider == AUTO else self.provider
-        if provider == CPU or (provider == AUTO and source.count_up_to(FEW) < FEW):
+        if provider == CPU or (provider == AUTO and not self._are_worth_a_choice(source)):
             return self
         return self.on(provider)
+
+    def _are_worth_a_choice(self, source: PhotoSource) -> bool:
+        if source.count_up_to(FEW) < FEW:
+            return False
+        needed = photos_worth_a_choice(self.model, self.workers)
+        # To count more of what is read from its beginning, or of videos, would take as long as to classify them.
+        most = FEW if source.sequential or source.fps else _COUNTED
+        return math.isfinite(needed) and source.count_up_to(most) >= min(needed, most)
 
     @property
     def info(self) -> ModelInfo:
@@ -270,7 +279,7 @@ def load_classifier(
 
     "packaged" names the latter. A foreign ONNX classifier needs its `classes`, `mean` and `std`, and perhaps `output`,
     `columns` and `channels`, as `ForeignOptions` has them; `notify` gets what is assumed of it. `provider` is one of
-    `session.PROVIDERS`, or "auto" for the fastest that agrees with the CPU where there are 2,000 photos or more;
+    `session.PROVIDERS`, or "auto" for the fastest that agrees with the CPU where the photos give it seconds of work;
     `workers` is by default the number of cores that this process may use. Raises UserError where the file is missing,
     damaged or no image classifier, fails its self-check, or the provider is not there.
     """

@@ -18,11 +18,14 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def print_notice(line: str) -> None:
     """Print a notice to stderr, above a progress bar where there is one."""
-    from tqdm import tqdm
-
     # A terminal of another encoding shows what it can.
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
-    tqdm.write(bytes_shown(line).encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
+    shown = bytes_shown(line).encode(encoding, "backslashreplace").decode(encoding)
+    # No bar has been drawn where it was not imported, which takes as long as to open a model.
+    if bars := sys.modules.get("tqdm"):
+        bars.tqdm.write(shown, file=sys.stderr)
+    else:
+        print(shown, file=sys.stderr)
 
 
 def _notifier(ctx: click.Context, param: click.Parameter, quiet: bool) -> Notify:

@@ -1,10 +1,7 @@
 """The detector's file: one that the user names, the one in the cache folder, or fetched into it and checked."""
 
 import hashlib
-import http.client
 import os
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 from batchgender.errors import UserError, os_reason
@@ -66,6 +63,10 @@ def _digest(data: bytes) -> str:
 
 def fetch_detector(notify: Notify) -> Path:
     """Fetch the detector into the cache folder, whole and checked; return where it lies. Raises UserError."""
+    # Here: most runs fetch nothing, and these take as long as to open the model.
+    import http.client
+    import urllib.error
+
     target = cached_detector()
     try:
         data = _downloaded(notify)
@@ -97,6 +98,8 @@ def fetch_detector(notify: Notify) -> Path:
 
 
 def _downloaded(notify: Notify) -> bytes:
+    import urllib.request
+
     # Proxies are those of the environment.
     with (
         urllib.request.urlopen(URL, timeout=_SECONDS) as answer,

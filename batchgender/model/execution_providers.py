@@ -1,5 +1,6 @@
 """Choosing the execution provider: those installed are tried, compared with the CPU, and the fastest is taken."""
 
+import math
 import time
 
 import numpy as np
@@ -19,6 +20,25 @@ _TRIED = ("cuda", "coreml", "directml", "openvino")
 # These compute a call on one core, so that as many calls run at once as there are workers.
 _ONE_CORE_A_CALL = (CPU, "openvino")
 _PICTURES = 8
+# Seconds that the CPU must have work for: to set another provider up and to measure it takes about one.
+_WORTH = 5.0
+
+
+def photos_worth_a_choice(model: Model, workers: int) -> float:
+    """From how many photos on another provider can gain more than trying it takes; infinite where none is installed."""
+    if not _candidates():
+        return math.inf
+    pictures = _pictures(model)
+    model.predict(pictures[:1])
+    return _WORTH * _PICTURES / _seconds(model, CPU, workers, pictures)
+
+
+def _candidates() -> list[str]:
+    return [name for name in _TRIED if name in installed()]
+
+
+def _pictures(model: Model) -> NDArray[np.uint8]:
+    return np.stack([resize(picture, model.size) for picture in generated_pictures(_PICTURES)])
 
 
 def choose_provider(model: Model, provider: str, workers: int, notify: Notify) -> Model:
@@ -30,11 +50,11 @@ def choose_provider(model: Model, provider: str, workers: int, notify: Notify) -
     """
     if provider == CPU:
         return model
-    pictures = np.stack([resize(picture, model.size) for picture in generated_pictures(_PICTURES)])
+    pictures = _pictures(model)
     expected = model.predict(pictures)
     if provider != AUTO:
         return _on_provider(model, provider, workers, pictures, expected)
-    candidates = [name for name in _TRIED if name in installed()]
+    candidates = _candidates()
     best, seconds = model, _seconds(model, CPU, workers, pictures) if candidates else 0.0
     for name in candidates:
         try:

@@ -4,17 +4,20 @@ import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchgender.errors import UserError
 from batchgender.io import Notify, silent
-from batchgender.model.foreign_model import ForeignModel, open_foreign
 from batchgender.model.foreign_options import NOTHING_SAID, ForeignOptions
 from batchgender.model.metadata import METADATA_KEY, ModelInfo
 from batchgender.model.session import Session, open_session
 from batchgender.version import __version__
+
+if TYPE_CHECKING:
+    from batchgender.model.foreign_model import ForeignModel
 
 DEFAULT_MODEL = Path("exports/batchgender.onnx")
 PACKAGED_MODEL = Path(__file__).parent.parent / "assets" / "default.onnx"
@@ -30,7 +33,7 @@ class Model:
     """
 
     def __init__(
-        self, file: str, session: Session, digest: str, info: ModelInfo, foreign: ForeignModel | None = None
+        self, file: str, session: Session, digest: str, info: ModelInfo, foreign: "ForeignModel | None" = None
     ) -> None:
         self.file, self.digest, self.info, self.foreign = file, digest, info, foreign
         self.session = session
@@ -84,6 +87,9 @@ def open_model(
     digest = hashed.result()
     info = session_metadata(session, name)
     if info is None:
+        # Here: with onnx, which reads foreign graphs, they take as long as to open a file of ours.
+        from batchgender.model.foreign_model import open_foreign
+
         adapted = open_foreign(session, name, foreign, notify)
         return Model(name, session, digest, adapted.info, adapted)
     if given := foreign.given():

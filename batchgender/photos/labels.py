@@ -4,9 +4,9 @@ import os
 import re
 import shlex
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path, PurePath
 
@@ -20,6 +20,8 @@ ALIASES = {
 }
 _NUMBER = re.compile(r"([+-]?)0*(\d+)(?:\.(\d*?)0*)?", re.ASCII)
 _BOOLEANS = {"false": "0", "true": "1"}
+# Folders whose label is remembered.
+_FOLDERS_KEPT = 256
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,19 @@ class LabelNames:
         `path` is relative to the folder given, with `/`; `root` is that folder's own name. An archive is a folder
         of its name without the ending.
         """
-        wanted = {name_key(name): name for name in classes}
-        parts = reversed((root, *PurePath(path).parts[:-1]))
-        folders = (part.removesuffix(container_ending(part)) for part in parts)
-        return next((name for folder in folders if (name := self._class_of(folder, wanted))), "")
+        # Photos of one folder follow each other.
+        return self._label_of_folder(path.rpartition("/")[0], tuple(classes), root)
+
+    @cached_property
+    def _label_of_folder(self) -> Callable[[str, tuple[str, ...], str], str]:
+        @lru_cache(_FOLDERS_KEPT)
+        def label(folder: str, classes: tuple[str, ...], root: str) -> str:
+            wanted = {name_key(name): name for name in classes}
+            parts = reversed((root, *PurePath(folder).parts))
+            folders = (part.removesuffix(container_ending(part)) for part in parts)
+            return next((name for folder in folders if (name := self._class_of(folder, wanted))), "")
+
+        return label
 
     def class_named(self, name: str, classes: Sequence[str]) -> str:
         """Find the one of a model's classes that a label stands for, "" where it stands for none."""

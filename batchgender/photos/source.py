@@ -96,9 +96,11 @@ class PhotoSource:
             # What would be kept holds its bytes.
             return self._count(self._findings, limit)
         if not self._first:
-            walk = self._walk(self._findings)
-            self._first = list(islice(walk, limit))
-            self._rest = walk if len(self._first) == limit else None
+            self._rest = self._walk(self._findings)
+        if self._rest and len(self._first) < limit:
+            self._first += islice(self._rest, limit - len(self._first))
+            if len(self._first) < limit:
+                self._rest = None
         return min(len(self._first), limit)
 
     def first(self, count: int) -> list[Photo]:
