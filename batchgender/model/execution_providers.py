@@ -28,17 +28,14 @@ def photos_worth_a_choice(model: Model, workers: int) -> float:
     """From how many photos on another provider can gain more than trying it takes; infinite where none is installed."""
     if not _candidates():
         return math.inf
-    pictures = _pictures(model)
-    model.predict(pictures[:1])
+    pictures = np.zeros((_PICTURES, *model.size, 3), np.uint8)
+    # The first call sets up.
+    model.predict(pictures)
     return _WORTH * _PICTURES / _seconds(model, CPU, workers, pictures)
 
 
 def _candidates() -> list[str]:
     return [name for name in _TRIED if name in installed()]
-
-
-def _pictures(model: Model) -> NDArray[np.uint8]:
-    return np.stack([resize(picture, model.size) for picture in generated_pictures(_PICTURES)])
 
 
 def choose_provider(model: Model, provider: str, workers: int, notify: Notify) -> Model:
@@ -50,7 +47,7 @@ def choose_provider(model: Model, provider: str, workers: int, notify: Notify) -
     """
     if provider == CPU:
         return model
-    pictures = _pictures(model)
+    pictures = np.stack([resize(picture, model.size) for picture in generated_pictures(_PICTURES)])
     expected = model.predict(pictures)
     if provider != AUTO:
         return _on_provider(model, provider, workers, pictures, expected)

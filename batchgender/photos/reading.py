@@ -12,6 +12,9 @@ from batchgender.photos.limits import PIXEL_LIMIT
 BYTE_LIMIT = 4 * PIXEL_LIMIT
 # A larger file is looked at before it is read whole.
 _LARGE = 2**23
+_CHUNK = 2**20
+# As `open` opens a file to read its bytes, on Windows too.
+_READ_ONLY = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
 
 
 def read_bytes(file: str) -> bytes:
@@ -49,19 +52,36 @@ def check_head(size: int, head: Callable[[], bytes]) -> None:
 def read_regular(file: str, size: int) -> bytes:
     """Read a file of about `size` bytes; raises UnreadablePhoto, of a large one as soon as it is no picture."""
     try:
-        # A pipe may have taken its place since then: do not wait for it.
-        with open(file, "rb", buffering=0, opener=open_at_once) as stream:
-            check_head(size, lambda: stream.read(HEAD))
-            if size > _LARGE:
-                # Zeros may be left out of a file, but no picture is mostly zeros.
-                if (written := _written(stream.fileno(), size)) < size / 2:
-                    raise UnreadablePhoto(f"of its {size / 1e6:,.0f} MB only {written / 1e6:,.0f} MB were written")
-                stream.seek(0)
-            return stream.read()
+        return _read_large(file, size) if size > _LARGE else _read_small(file, size)
     except OSError as error:
         raise UnreadablePhoto(f"can't read the file: {os_reason(error)}") from error
     except MemoryError as error:
         raise UnreadablePhoto(f"too large for the memory of this machine: {size / 1e6:,.0f} MB") from error
+
+
+def _read_small(file: str, size: int) -> bytes:
+    # In as few calls as can be: in each the threads that compute may lose the interpreter to another.
+    stream = open_at_once(file, _READ_ONLY)
+    try:
+        # One byte more than there should be: the end is then seen in the same call.
+        data = os.read(stream, size + 1)
+        if len(data) == size:
+            return data
+        while more := os.read(stream, _CHUNK):
+            data += more
+        return data
+    finally:
+        os.close(stream)
+
+
+def _read_large(file: str, size: int) -> bytes:
+    with open(file, "rb", buffering=0, opener=open_at_once) as stream:
+        check_head(size, lambda: stream.read(HEAD))
+        # Zeros may be left out of a file, but no picture is mostly zeros.
+        if (written := _written(stream.fileno(), size)) < size / 2:
+            raise UnreadablePhoto(f"of its {size / 1e6:,.0f} MB only {written / 1e6:,.0f} MB were written")
+        stream.seek(0)
+        return stream.read()
 
 
 def is_photo(file: str) -> bool:
@@ -97,5 +117,5 @@ def _written(file: int, size: int) -> int:
 
 
 def open_at_once(path: str, flags: int) -> int:
-    """An opener for `open` that waits for no pipe."""
+    """An opener, for `open` too, that waits for no pipe."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
