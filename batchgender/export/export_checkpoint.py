@@ -30,6 +30,7 @@ from batchgender.photos.resize import resize
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.checkpoint import Checkpoint
 from batchgender.training.networks.deployed import Deployed, probabilities_of
+from batchgender.training.networks.pooling import fold_pooling
 
 _NAME = "batchgender"
 Write = Callable[[Deployed, ModelInfo, Path], None]
@@ -123,6 +124,7 @@ def export_checkpoint(
     photos = open_export_photos(data, checkpoint, labels_needed, notify)
     # Before the layers are made smaller: what they were is what counts.
     test = _test_reference(checkpoint, module, photos, options.max_flips, notify)
+    module.network = fold_pooling(module.network, info.input_size)
     onnx_writer: Write = partial(onnx_format.write, opset=options.opset)
     onnx_tolerance = tolerances.ONNX
     if options.rank or options.precision:

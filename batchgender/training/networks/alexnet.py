@@ -45,7 +45,7 @@ class AlexNet(nn.Module):
             *convolution(four, five, 3, padding=1),
             nn.MaxPool2d(kernel_size=3, stride=2),  # 13 -> 6
         )
-        self.avgpool = nn.AdaptiveAvgPool2d((places, places))
+        self.avgpool: nn.Module = nn.AdaptiveAvgPool2d((places, places))
         self.classifier = nn.Sequential(
             nn.Dropout(dropout),
             nn.Linear(five * places * places, width),

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from batchgender.errors import UserError
 from batchgender.model.metadata import METADATA_KEY, ModelInfo
 from batchgender.model.onnx_file import BIAS, KERNEL, ZERO_POINT, load_onnx
+from batchgender.training.networks.alexnet import AlexNet
+from batchgender.training.networks.pooling import unfold_pooling
 from batchgender.training.recipe import Pixels, check_pixels
 
 Array = NDArray[np.float32]
@@ -50,6 +52,8 @@ def exported_state(
         else:
             stray = bias is not None  # It is no batch norm's.
             weight, bias = _layer(f"network.{name}", arrays) if state else _first_layer(f"network.{name}", arrays, info)
+            if weight is not None and isinstance(network, AlexNet) and _is_folded(layer, weight):
+                weight = unfold_pooling(torch.from_numpy(weight), network, info.input_size).numpy()
             found = {"weight": None if stray else weight}
             if "bias" in own:
                 found["bias"], bias = bias, None
@@ -57,6 +61,11 @@ def exported_state(
             raise UserError(f"{file}: has no weights for {name} of {architecture}; begin with a checkpoint of it")
         state.update({f"{name}.{key}": torch.from_numpy(value) for key, value in found.items() if value is not None})
     return state, info.license
+
+
+def _is_folded(layer: nn.Module, weight: Array) -> bool:
+    """Whether this weight is of a dense layer that sees fewer places than this one."""
+    return isinstance(layer, nn.Linear) and len(weight) == layer.out_features and weight.size < layer.weight.numel()
 
 
 def _layer(name: str, arrays: Arrays) -> tuple[Array | None, Array | None]:
