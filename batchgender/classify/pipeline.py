@@ -41,6 +41,8 @@ _READERS = 4
 _MOST_HELD = 2**28
 # Below this many photos "auto" tries no provider but the CPU, and so many it counts at most before the first row.
 FEW, _COUNTED = 2000, 20_000
+# From so many on a graph for pictures of the model's size gains more than it takes to be made.
+_MANY = 10_000
 
 
 class Classifier:
@@ -74,22 +76,24 @@ class Classifier:
         return Classifier(self.model, self.workers, self.batch_size, self._notify, self.provider, faces)
 
     def for_photos(self, source: PhotoSource, before: str = AUTO) -> "Classifier":
-        """The classifier on its execution provider; under "auto" that is the CPU where the photos are few for it.
+        """The classifier as it is fastest for these photos; under "auto" on the CPU where they are few for another.
 
         `before` is the one of the run that is resumed: "auto", which measures, might choose another.
         """
         provider = before if self.provider == AUTO else self.provider
-        if provider == CPU or (provider == AUTO and not self._are_worth_a_choice(source)):
-            return self
-        return self.on(provider)
+        on_cpu = provider == CPU or (provider == AUTO and not self._are_worth_a_choice(source))
+        found = self if on_cpu else self.on(provider)
+        if _counted_up_to(source, _MANY) < _MANY:
+            return found
+        model = found.model.at_its_size()
+        return Classifier(model, self.workers, self.batch_size, self._notify, found.provider, self.faces)
 
     def _are_worth_a_choice(self, source: PhotoSource) -> bool:
         if source.count_up_to(FEW) < FEW:
             return False
         needed = photos_worth_a_choice(self.model, self.workers)
-        # To count more of what is read from its beginning, or of videos, would take as long as to classify them.
-        most = FEW if source.sequential or source.fps else _COUNTED
-        return math.isfinite(needed) and source.count_up_to(most) >= min(needed, most)
+        there = _counted_up_to(source, _COUNTED)
+        return math.isfinite(needed) and (there >= needed or there == _COUNTED)
 
     @property
     def info(self) -> ModelInfo:
@@ -245,6 +249,11 @@ class Classifier:
             if self.batch_size == size:
                 self.batch_size = size // 2
                 self._notify(f"the memory has no room for batches of {size} photos: {self.batch_size} from here on")
+
+
+def _counted_up_to(source: PhotoSource, most: int) -> int:
+    """How many photos there are, `most` where there are more; no more than FEW where they must be read for it."""
+    return source.count_up_to(min(most, FEW) if source.sequential or source.fps else most)
 
 
 def _held(photos: Sequence[Photo]) -> int:

@@ -1,4 +1,4 @@
-"""An ONNX file as a graph, without a runtime; and the names of constants in files of ours."""
+"""An ONNX file as a graph, read and changed without a runtime; and the names of constants in files of ours."""
 
 import onnx
 
@@ -17,3 +17,17 @@ def load_onnx(file: str) -> onnx.ModelProto:
         raise UserError(f"{file}: can't read the model ({os_reason(error)})") from error
     except Exception as error:  # Protobuf's own.
         raise UserError(f"{file}: damaged, cut short, or no ONNX model") from error
+
+
+def replace_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
+    """Put these nodes into the graph, without those, and the constants, that nothing asks for any more."""
+    wanted = {value.name for value in graph.output}
+    kept: list[onnx.NodeProto] = []
+    for node in reversed(nodes):
+        if wanted.intersection(node.output):
+            kept.append(node)
+            wanted.update(node.input)
+    constants = [tensor for tensor in graph.initializer if tensor.name in wanted]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(reversed(kept))
+    graph.initializer.extend(constants)

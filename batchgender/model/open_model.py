@@ -13,7 +13,7 @@ from batchgender.errors import UserError
 from batchgender.io import Notify, silent
 from batchgender.model.foreign_options import NOTHING_SAID, ForeignOptions
 from batchgender.model.metadata import METADATA_KEY, ModelInfo
-from batchgender.model.session import Session, open_session
+from batchgender.model.session import CPU, Session, open_session, provider_named, session_over
 from batchgender.version import __version__
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ DEFAULT_MODEL = Path("exports/batchgender.onnx")
 PACKAGED_MODEL = Path(__file__).parent.parent / "assets" / "default.onnx"
 # What names the packaged model wherever a model file is named.
 PACKAGED = "packaged"
+# Bytes of a file from which on a second session over it would take much memory.
+_LARGE = 2**24
 
 
 class Model:
@@ -61,6 +63,22 @@ class Model:
     def fingerprint(self) -> str:
         """What decides its answers: the file, and how a foreign one is fed and read."""
         return f"{self.digest} {self.foreign}" if self.foreign else self.digest
+
+    def at_its_size(self) -> "Model":
+        """The same model for pictures of its size alone, on onnxruntime's CPU provider: it need not resize them.
+
+        The answers are the same, to the last bit. It is this one where it has another provider, or would gain little.
+        """
+        if self.foreign or provider_named(self.session.provider) != CPU or os.path.getsize(self.file) > _LARGE:
+            return self
+        # Here: onnx takes as long as to open a file.
+        from batchgender.model.sized_graph import without_resize
+
+        if not (graph := without_resize(self.file, self.info.input_size)):
+            return self
+        cut = self.with_session(session_over(graph, self.file))
+        picture = np.random.default_rng(0).integers(0, 256, (1, *self.size, 3), np.uint8)
+        return cut if np.array_equal(cut.predict(picture), self.predict(picture)) else self
 
     def with_session(self, session: Session) -> "Model":
         """The same model, computed by another session over its file."""

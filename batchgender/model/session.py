@@ -132,13 +132,21 @@ def open_on_provider(session: Session, file: str, provider: str, workers: int, s
     return moved
 
 
-def _onnxruntime(file: str, provider: str) -> Session:
+def session_over(graph: bytes, file: str) -> Session:
+    """A session on onnxruntime's CPU provider over a graph that was made of `file`; raises UserError."""
+    try:
+        return _onnxruntime(file, CPU, graph)
+    except Exception as error:  # onnxruntime's exceptions have no common base.
+        raise UserError(f"{file}: its graph can't be run ({_runtime_message(error)})") from error
+
+
+def _onnxruntime(file: str, provider: str, graph: bytes | None = None) -> Session:
     options = ort.SessionOptions()
     # One core a call: classify's workers call side by side, which keeps all cores busier than threads inside one.
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
     wanted = list(dict.fromkeys([_ONNXRUNTIME[provider], _ONNXRUNTIME[CPU]]))
-    session = ort.InferenceSession(file, options, providers=wanted)
+    session = ort.InferenceSession(graph or file, options, providers=wanted)
     metadata = session.get_modelmeta().custom_metadata_map
     label = f"onnxruntime {session.get_providers()[0]}"
 

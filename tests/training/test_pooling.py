@@ -40,8 +40,11 @@ def test_a_folded_network_answers_the_same_with_fewer_weights(size: int, weights
         # Its maps are larger than what they are pooled to.
         assert folded is network
         return
-    before, after = (sum(p.numel() for p in each.classifier.parameters()) for each in (network, folded))
-    assert after <= weights * before
+    before, after = (sum(weight.numel() for weight in each.parameters()) for each in (network, folded))
+    in_features = [
+        next(m for m in each.modules() if isinstance(m, torch.nn.Linear)).in_features for each in (network, folded)
+    ]
+    assert in_features[1] <= weights * in_features[0] and after <= before
     assert not any(isinstance(layer, torch.nn.AdaptiveAvgPool2d) for layer in folded.modules())
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from batchgender.model.onnx_file import BIAS, KERNEL, ZERO_POINT
+from batchgender.model.onnx_file import BIAS, KERNEL, ZERO_POINT, replace_nodes
 
 _PLANES, _CENTRED, _ZERO, _ONE = "planes", "planes_centred", "pixel_zero", "pixel_scale"
 
@@ -50,7 +50,7 @@ def fold_normalization(path: Path) -> bool:
     ]
     nodes = list(graph.node)
     at = nodes.index(norm)
-    _replace_nodes(graph, [*nodes[:at], *centring, *nodes[at:]])
+    replace_nodes(graph, [*nodes[:at], *centring, *nodes[at:]])
     onnx.save_model(model, path)
     return True
 
@@ -78,18 +78,4 @@ def feed_bytes(model: onnx.ModelProto) -> None:
         [numpy_helper.from_array(np.array(1, np.float32), _ONE), numpy_helper.from_array(zero, ZERO_POINT)]
     )
     pixels.input[:] = [_PLANES, _ONE, ZERO_POINT]
-    _replace_nodes(graph, list(graph.node))
-
-
-def _replace_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
-    """Put these nodes into the graph, without those, and the constants, that nothing asks for any more."""
-    wanted = {value.name for value in graph.output}
-    kept: list[onnx.NodeProto] = []
-    for node in reversed(nodes):
-        if wanted.intersection(node.output):
-            kept.append(node)
-            wanted.update(node.input)
-    constants = [tensor for tensor in graph.initializer if tensor.name in wanted]
-    del graph.node[:], graph.initializer[:]
-    graph.node.extend(reversed(kept))
-    graph.initializer.extend(constants)
+    replace_nodes(graph, list(graph.node))
