@@ -5,7 +5,6 @@ import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
 from itertools import chain, repeat
 from threading import Lock, Semaphore
 
@@ -234,10 +233,10 @@ class Classifier:
         """Put the answers for `images` into the rows at `places`, and empty both."""
         if not images:
             return
-        for at, probabilities in zip(places, self.model.predict(np.stack(images)), strict=True):
+        for at, probabilities in zip(places, self.model.predict(np.stack(images)).tolist(), strict=True):
             row = rows[at]
             prediction, rounded = decided(probabilities, self.info.classes, thresholds, row.path)
-            rows[at] = replace(row, prediction=prediction, probabilities=rounded)
+            rows[at] = Row(row.path, prediction, rounded, row.label, face=row.face, time=row.time)
         images.clear()
         places.clear()
 

@@ -11,6 +11,8 @@ def decide(probabilities: Sequence[float], classes: Sequence[str], thresholds: M
     A class is a candidate where its probability is at least its threshold; the one farthest above its threshold
     is taken, the first of equals. Without thresholds this is the largest probability.
     """
+    if not thresholds:
+        return classes[probabilities.index(max(probabilities))]
     # Rounded, or the last bit of a subtraction would choose between equals.
     margins = [round(p - thresholds.get(name, 0.0), 6) for p, name in zip(probabilities, classes, strict=True)]
     best = max(range(len(margins)), key=margins.__getitem__)

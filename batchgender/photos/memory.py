@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from threading import Condition
 
@@ -16,6 +16,7 @@ _CGROUP_FILES = {
     1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_cache "),
     2: ("memory.max", "memory.current", "file "),
 }
+_NOTHING = nullcontext()
 
 
 class MemoryLimit:
@@ -29,15 +30,15 @@ class MemoryLimit:
         self._held = 0
         self._changed = Condition()
 
-    @contextmanager
-    def taken(self, count: int) -> Iterator[None]:
+    def taken(self, count: int) -> AbstractContextManager[None]:
         """Hold `count` bytes for the time of the block, once they are free; do not nest it in one thread.
 
         Raises UnreadablePhoto where the machine, or the container, has not so much left.
         """
-        if count <= self.unasked:
-            yield
-            return
+        return _NOTHING if count <= self.unasked else self._taken(count)
+
+    @contextmanager
+    def _taken(self, count: int) -> Iterator[None]:
         with self._changed:
             self._changed.wait_for(lambda: not self._held or self._held + count <= self.limit)
             self._held += count

@@ -81,6 +81,9 @@ def _filter(lines: NDArray[np.uint8] | NDArray[np.float32], out: NDArray[np.floa
     products = out.reshape(number, height, -1)
     step = max(_AT_ONCE // (height * width), 1)
     many = max(_AT_ONCE // (width * min(step, lines.shape[1])), 1)
+    if step >= lines.shape[1] and many >= number:
+        np.matmul(bands, lines[places].astype(np.float32, copy=False), out=products)
+        return
     for at in range(0, lines.shape[1], step):
         columns = slice(at, at + step)
         for first in range(0, number, many):

@@ -51,7 +51,7 @@ def decided(
     Raises UserError where a probability is no number.
     """
     # Rounded here, so that whoever reads the file computes the same figures as the report.
-    rounded = tuple(round(float(p), 6) for p in probabilities)
+    rounded = tuple([round(float(p), 6) for p in probabilities])
     if not all(map(math.isfinite, rounded)):
         raise UserError(f"{path}: the model's answer to it is no number; the model is damaged, or unsound")
     return decide(rounded, classes, thresholds), rounded
