@@ -110,13 +110,13 @@ def red_or_blue(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(portraits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a real run: AlexNet, one epoch over the portraits."""
+    """The folder of a real run: one epoch over the portraits, by an AlexNet whose weights are soon written and read."""
     from batchgender.training.recipe import Recipe
     from batchgender.training.run_plan import RunPlan
     from batchgender.training.train import train
 
     out = tmp_path_factory.mktemp("runs") / "trained"
-    train(RunPlan(Recipe(epochs=1), str(portraits), out), "cpu", silent)
+    train(RunPlan(Recipe(architecture="alexnet_bn512", epochs=1), str(portraits), out), "cpu", silent)
     return out
 
 

@@ -86,7 +86,7 @@ def test_the_onnx_file_keeps_the_contract(exported: Path) -> None:
     assert [value.name for value in model.graph.output] == ["probabilities", "logits"]
     info = json.loads({p.key: p.value for p in model.metadata_props}["batchgender"])
     assert info["schema"] == 1 and info["classes"] == ["Female", "Male"] and info["input_size"] == 224
-    assert info["architecture"] == "alexnet" and info["precision"] == "float32"
+    assert info["architecture"] == "alexnet_bn512" and info["precision"] == "float32"
     assert info["mean"] == [0.485, 0.456, 0.406] and info["std"] == [0.229, 0.224, 0.225]
     assert info["metrics"]["labelled"] == 12 and info["metrics"]["classes"]["Male"]["support"] == 6
     assert info["dataset"] and info["created"] and info["package_version"] and info["license"]
@@ -135,7 +135,7 @@ def test_classify_reports_what_evaluate_reports(cli: Cli, exported: Path, portra
     assert classified == evaluated
 
 
-def test_alexnet_of_low_rank_in_int8_is_a_fortieth_and_answers_the_same(
+def test_alexnet_of_low_rank_in_int8_is_a_tenth_and_answers_the_same(
     cli: Cli, exported: Path, trained: Path, portraits: Path, tmp_path: Path
 ) -> None:
     small = tmp_path / "small.onnx"
@@ -143,8 +143,9 @@ def test_alexnet_of_low_rank_in_int8_is_a_fortieth_and_answers_the_same(
     result = cli("export", trained / "best.pt", "--format", "onnx", *options)
     assert result.exit_code == 0, result.output
     size = small.stat().st_size
-    assert size < 8e6 and f"{small}  {size / 1e6:.1f} MB" in result.stderr
+    assert f"{small}  {size / 1e6:.1f} MB" in result.stderr
     whole = open_model(exported / "batchgender.onnx")
+    assert size < (exported / "batchgender.onnx").stat().st_size / 10
     assert whole.info.compression is None and open_model(small).info.precision == "int8"
     photos = open_source(str(portraits), lambda line: None).split("test")
     (images, _, _), *_ = Batches(photos, 224, 32, lambda line: None)(range(len(photos)))
