@@ -85,10 +85,10 @@ docs: setup  ## Make the command-line reference, docs/cli.md, from --help
 
 bench: setup  ## Compare classify's images/s with what a user would write instead: make bench PHOTOS=folder
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
-	$(BIN)/python tests/benchmarks/bench_classify.py $(PHOTOS) --out tests/benchmarks/RESULTS.md
+	PYTHONPATH=tests $(BIN)/python tests/benchmarks/bench_classify.py $(PHOTOS) --out tests/benchmarks/RESULTS.md
 
 bench-train: setup  ## Compare a training epoch with its bare passes: make bench-train PHOTOS=folder
-	$(BIN)/python tests/benchmarks/bench_train.py $(PHOTOS)
+	PYTHONPATH=tests $(BIN)/python tests/benchmarks/bench_train.py $(PHOTOS)
 
 clean:  ## Remove what the targets made, but for .venv, runs/ and exported models
 	rm -rf $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,6 +1,8 @@
 """`batchgender bench`: figures of this machine that add up."""
 
 import json
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 from conftest import one_line_error
 
 Cli = Callable[..., Any]
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -44,3 +47,12 @@ def test_photos_that_give_nothing_are_one_line(cli: Cli, tmp_path: Path) -> None
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "empty.jpg").touch()
     assert "no photo that can be read" in one_line_error(cli("bench", tmp_path / "photos"))
+
+
+@pytest.mark.skipif(not shutil.which("make") or not (ROOT / ".venv").is_dir(), reason="make or .venv is not here")
+@pytest.mark.parametrize("target", ["bench", "bench-train"])
+def test_the_benchmarks_of_the_makefile_start(target: str) -> None:
+    dry = subprocess.run(["make", "-n", target, "PHOTOS=--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    line = next(line for line in dry.stdout.splitlines() if "benchmarks/" in line)
+    started = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True)
+    assert started.returncode == 0 and "usage" in started.stdout, started.stderr

@@ -1,6 +1,6 @@
 """Compare `batchgender classify` with what a user would write instead, in turn, in one run.
 
-    python bench_classify.py [FOLDER] [--runs 5] [--out RESULTS.md]
+    PYTHONPATH=tests python tests/benchmarks/bench_classify.py [FOLDER] [--runs 5] [--out RESULTS.md]
 
 FOLDER holds one folder a class (by default drawn portraits of 200 pixels). The command's images/s are over its whole
 wall time, start-up included; the others' are over their loop alone. All but the packaged model are AlexNet with random
