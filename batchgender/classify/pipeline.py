@@ -29,6 +29,7 @@ from batchgender.model.thresholds import in_force
 from batchgender.photos.decode import to_size
 from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
 from batchgender.photos.photo import Photo
+from batchgender.photos.places.remote.address import is_address
 from batchgender.photos.source import PhotoSource
 from batchgender.results.rows import NO_FACE, Row, decided
 from batchgender.threads import available_cores, ordered_prefetch
@@ -40,8 +41,8 @@ _READERS = 4
 _MOST_HELD = 2**28
 # Below this many photos "auto" tries no provider but the CPU, and so many it counts at most before the first row.
 FEW, _COUNTED = 2000, 20_000
-# From so many on a graph for pictures of the model's size gains more than it takes to be made.
-_MANY = 10_000
+# After so many a graph for pictures of the model's size is made: for the others it gains more than that takes.
+_MANY = 5_000
 
 
 class Classifier:
@@ -64,6 +65,7 @@ class Classifier:
         self.model, self.workers, self.batch_size, self.provider = model, workers, batch_size, provider
         self.faces = faces
         self._notify, self._lock = notify, Lock()
+        self._left = _MANY
 
     def on(self, provider: str) -> "Classifier":
         """The same classifier on another execution provider; raises UserError as `choose_provider` does."""
@@ -75,24 +77,23 @@ class Classifier:
         return Classifier(self.model, self.workers, self.batch_size, self._notify, self.provider, faces)
 
     def for_photos(self, source: PhotoSource, before: str = AUTO) -> "Classifier":
-        """The classifier as it is fastest for these photos; under "auto" on the CPU where they are few for another.
+        """The classifier on its execution provider; under "auto" that is the CPU where the photos are few for another.
 
         `before` is the one of the run that is resumed: "auto", which measures, might choose another.
         """
         provider = before if self.provider == AUTO else self.provider
-        on_cpu = provider == CPU or (provider == AUTO and not self._are_worth_a_choice(source))
-        found = self if on_cpu else self.on(provider)
-        if _counted_up_to(source, _MANY) < _MANY:
-            return found
-        model = found.model.at_its_size()
-        return Classifier(model, self.workers, self.batch_size, self._notify, found.provider, self.faces)
+        if provider == CPU or (provider == AUTO and not self._are_worth_a_choice(source)):
+            return self
+        return self.on(provider)
 
     def _are_worth_a_choice(self, source: PhotoSource) -> bool:
         if source.count_up_to(FEW) < FEW:
             return False
         needed = photos_worth_a_choice(self.model, self.workers)
-        there = _counted_up_to(source, _COUNTED)
-        return math.isfinite(needed) and (there >= needed or there == _COUNTED)
+        # To count more of what is read from its beginning, of videos, and of what is far, takes long.
+        far = source.sequential or source.fps or any(map(is_address, source.inputs))
+        most = FEW if far else _COUNTED
+        return math.isfinite(needed) and source.count_up_to(most) >= min(needed, most)
 
     @property
     def info(self) -> ModelInfo:
@@ -233,12 +234,21 @@ class Classifier:
         """Put the answers for `images` into the rows at `places`, and empty both."""
         if not images:
             return
+        self._count(len(images))
         for at, probabilities in zip(places, self.model.predict(np.stack(images)).tolist(), strict=True):
             row = rows[at]
             prediction, rounded = decided(probabilities, self.info.classes, thresholds, row.path)
             rows[at] = Row(row.path, prediction, rounded, row.label, face=row.face, time=row.time)
         images.clear()
         places.clear()
+
+    def _count(self, images: int) -> None:
+        """Have the pictures after the first many go through a graph of their size; the answers stay the same."""
+        with self._lock:
+            due = 0 < self._left <= images
+            self._left -= images
+        if due:
+            self.model = self.model.at_its_size()
 
     def _make_smaller(self, size: int) -> None:
         with self._lock:
@@ -248,11 +258,6 @@ class Classifier:
             if self.batch_size == size:
                 self.batch_size = size // 2
                 self._notify(f"the memory has no room for batches of {size} photos: {self.batch_size} from here on")
-
-
-def _counted_up_to(source: PhotoSource, most: int) -> int:
-    """How many photos there are, `most` where there are more; no more than FEW where they must be read for it."""
-    return source.count_up_to(min(most, FEW) if source.sequential or source.fps else most)
 
 
 def _held(photos: Sequence[Photo]) -> int:

@@ -69,12 +69,18 @@ class Model:
 
         The answers are the same, to the last bit. It is this one where it has another provider, or would gain little.
         """
-        if self.foreign or provider_named(self.session.provider) != CPU or os.path.getsize(self.file) > _LARGE:
+        if self.foreign or provider_named(self.session.provider) != CPU:
             return self
         # Here: onnx takes as long as to open a file.
         from batchgender.model.sized_graph import without_resize
 
-        if not (graph := without_resize(self.file, self.info.input_size)):
+        try:
+            small = os.path.getsize(self.file) <= _LARGE
+            graph = without_resize(self.file, self.info.input_size) if small else None
+        except (OSError, UserError):
+            # The file is gone: what is open goes on.
+            return self
+        if not graph:
             return self
         cut = self.with_session(session_over(graph, self.file))
         picture = np.random.default_rng(0).integers(0, 256, (1, *self.size, 3), np.uint8)

@@ -62,6 +62,12 @@ def test_a_graph_with_another_preprocessing_is_left_alone(tmp_path: Path) -> Non
     assert without_resize(str(tmp_path / "other.onnx"), 8) is None
 
 
+def test_a_model_whose_file_is_gone_goes_on_as_it_is(float32: Path) -> None:
+    model = open_model(float32)
+    float32.unlink()
+    assert model.at_its_size() is model
+
+
 def test_a_run_over_many_photos_has_the_same_rows(
     cli: Cli, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
