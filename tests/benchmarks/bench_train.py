@@ -9,6 +9,7 @@ the augmentation of one photo on one core with the same steps in torchvision.tra
 
 import argparse
 import statistics
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torchvision.transforms import v2
 
+from batchgender.errors import UserError
 from batchgender.photos.decode import decode
 from batchgender.training.augmentation import augment
 from batchgender.training.data.labelled_photos import LabelledPhotos
@@ -109,4 +111,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(str(error))
