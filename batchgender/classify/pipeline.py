@@ -65,7 +65,8 @@ class Classifier:
         self.model, self.workers, self.batch_size, self.provider = model, workers, batch_size, provider
         self.faces = faces
         self._notify, self._lock = notify, Lock()
-        self._left = _MANY
+        # What infers: `model`, which takes pictures of any size, and after many photos its graph for one size.
+        self._inferring, self._left = model, _MANY
 
     def on(self, provider: str) -> "Classifier":
         """The same classifier on another execution provider; raises UserError as `choose_provider` does."""
@@ -235,7 +236,7 @@ class Classifier:
         if not images:
             return
         self._count(len(images))
-        for at, probabilities in zip(places, self.model.predict(np.stack(images)).tolist(), strict=True):
+        for at, probabilities in zip(places, self._inferring.predict(np.stack(images)).tolist(), strict=True):
             row = rows[at]
             prediction, rounded = decided(probabilities, self.info.classes, thresholds, row.path)
             rows[at] = Row(row.path, prediction, rounded, row.label, face=row.face, time=row.time)
@@ -248,7 +249,7 @@ class Classifier:
             due = 0 < self._left <= images
             self._left -= images
         if due:
-            self.model = self.model.at_its_size()
+            self._inferring = self.model.at_its_size()
 
     def _make_smaller(self, size: int) -> None:
         with self._lock:

@@ -77,14 +77,14 @@ class Model:
         try:
             small = os.path.getsize(self.file) <= _LARGE
             graph = without_resize(self.file, self.info.input_size) if small else None
+            if not graph:
+                return self
+            cut = self.with_session(session_over(graph, self.file))
+            picture = np.random.default_rng(0).integers(0, 256, (1, *self.size, 3), np.uint8)
+            return cut if np.array_equal(cut.predict(picture), self.predict(picture)) else self
         except (OSError, UserError):
-            # The file is gone: what is open goes on.
+            # The file is gone, or the memory is full: what is open goes on.
             return self
-        if not graph:
-            return self
-        cut = self.with_session(session_over(graph, self.file))
-        picture = np.random.default_rng(0).integers(0, 256, (1, *self.size, 3), np.uint8)
-        return cut if np.array_equal(cut.predict(picture), self.predict(picture)) else self
 
     def with_session(self, session: Session) -> "Model":
         """The same model, computed by another session over its file."""

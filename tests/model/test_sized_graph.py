@@ -9,6 +9,7 @@ import onnx
 import pytest
 
 from batchgender.classify import pipeline
+from batchgender.classify.pipeline import load_classifier
 from batchgender.errors import UserError
 from batchgender.export.formats import onnx as onnx_format
 from batchgender.model.metadata import ModelInfo
@@ -82,4 +83,8 @@ def test_a_run_over_many_photos_has_the_same_rows(
 
     monkeypatch.setattr("batchgender.model.open_model.session_over", counted)
     assert cli(*line, "--out", tmp_path / "many.csv").exit_code == 0
-    assert cut == [str(PACKAGED_MODEL)] and (tmp_path / "many.csv").read_bytes() == (tmp_path / "few.csv").read_bytes()
+    # A model that is at hand goes on taking pictures of any size.
+    classifier = load_classifier("packaged", provider="cpu")
+    assert len(list(classifier.classify(photos))) == 80
+    assert len(cut) == 2 and classifier.model.predict(np.zeros((1, 50, 70, 3), np.uint8)).shape == (1, 2)
+    assert cut[0] == str(PACKAGED_MODEL) and (tmp_path / "many.csv").read_bytes() == (tmp_path / "few.csv").read_bytes()

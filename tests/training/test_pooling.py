@@ -12,7 +12,7 @@ from batchgender.io import silent
 from batchgender.model.metadata import ModelInfo
 from batchgender.training.networks.alexnet import AlexNet
 from batchgender.training.networks.deployed import Deployed
-from batchgender.training.networks.pooling import fold_pooling
+from batchgender.training.networks.pooling import fold_pooling, unfold_pooling
 from batchgender.training.networks.registry import build
 from batchgender.training.weights.load_weights import load_weights
 
@@ -46,6 +46,14 @@ def test_a_folded_network_answers_the_same_with_fewer_weights(size: int, weights
     ]
     assert in_features[1] <= weights * in_features[0] and after <= before
     assert not any(isinstance(layer, torch.nn.AdaptiveAvgPool2d) for layer in folded.modules())
+
+
+def test_a_weight_that_no_pooling_explains_is_none() -> None:
+    network = trained_narrow()
+    channels = 128
+    assert unfold_pooling(torch.zeros(256, channels * 4), network) is not None
+    assert unfold_pooling(torch.zeros(256, channels * 3), network) is None
+    assert unfold_pooling(torch.zeros(256, 7), network) is None
 
 
 def test_its_file_holds_no_pooling_and_is_begun_with(tmp_path: Path) -> None:

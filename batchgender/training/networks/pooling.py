@@ -1,6 +1,7 @@
 """The average pooling of AlexNet as a part of the dense layer behind it: both are linear, and one is less work."""
 
 import copy
+import math
 
 import torch
 import torch.nn.functional as F
@@ -29,12 +30,16 @@ def fold_pooling(network: nn.Module, size: int) -> nn.Module:
     return folded
 
 
-def unfold_pooling(weight: Tensor, network: AlexNet, size: int) -> Tensor:
-    """A weight that `fold_pooling` has made, as one that answers the same behind the pooling.
+def unfold_pooling(weight: Tensor, network: AlexNet) -> Tensor | None:
+    """A weight that `fold_pooling` has made, as one that answers the same behind the pooling; None where it is none.
 
     `weight` is [out, channels * seen * seen], the result [out, channels * places * places].
     """
-    seen, places = _side(network, size), _places(network)
+    places = _places(network)
+    channels = _first_dense(network).in_features // places**2
+    seen = math.isqrt(weight.shape[1] // channels)
+    if not 0 < seen <= places or channels * seen**2 != weight.shape[1]:
+        return None
     by_place = weight.reshape(len(weight), -1, seen**2)
     return (by_place @ torch.linalg.pinv(_spread(seen, places))).flatten(1)
 

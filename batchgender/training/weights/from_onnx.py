@@ -53,7 +53,8 @@ def exported_state(
             stray = bias is not None  # It is no batch norm's.
             weight, bias = _layer(f"network.{name}", arrays) if state else _first_layer(f"network.{name}", arrays, info)
             if weight is not None and isinstance(network, AlexNet) and _is_folded(layer, weight):
-                weight = unfold_pooling(torch.from_numpy(weight), network, info.input_size).numpy()
+                unfolded = unfold_pooling(torch.from_numpy(weight), network)
+                weight = None if unfolded is None else unfolded.numpy()
             found = {"weight": None if stray else weight}
             if "bias" in own:
                 found["bias"], bias = bias, None
@@ -65,7 +66,12 @@ def exported_state(
 
 def _is_folded(layer: nn.Module, weight: Array) -> bool:
     """Whether this weight is of a dense layer that sees fewer places than this one."""
-    return isinstance(layer, nn.Linear) and len(weight) == layer.out_features and weight.size < layer.weight.numel()
+    return (
+        isinstance(layer, nn.Linear)
+        and weight.ndim == 2
+        and len(weight) == layer.out_features
+        and weight.size < layer.weight.numel()
+    )
 
 
 def _layer(name: str, arrays: Arrays) -> tuple[Array | None, Array | None]:
