@@ -213,12 +213,15 @@ def write_rows(rows: Sequence[Row], file: Path) -> None:
 
 
 def read_rows(file: Path) -> list[Row]:
-    """The networks that are done."""
+    """The networks that are done; raises UserError where the file is none of this tool's."""
     if not file.exists():
         return []
     with open(file, newline="", encoding="utf-8") as stream:
         kinds: dict[str, Any] = {field.name: field.type for field in fields(Row)}
-        return [Row(**{key: kinds[key](value) for key, value in cells.items()}) for cells in csv.DictReader(stream)]
+        try:
+            return [Row(**{key: kinds[key](value) for key, value in cells.items()}) for cells in csv.DictReader(stream)]
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{file}: holds other columns than a grid; remove it, or name another OUT") from error
 
 
 @click.command()
@@ -238,7 +241,10 @@ def main(data: str, out: Path, sources: str, epochs: int, limit: int) -> None:
     try:
         make_folder(out)
         rows = read_rows(out / "grid.csv")
-        for eighths, stride, size in networks(limit * 1_000_000):
+        grid = networks(limit * 1_000_000)
+        if not grid:
+            raise UserError(f"no network has {limit / 3:.0f} to {limit} million multiply-adds; give another --limit")
+        for eighths, stride, size in grid:
             if any((row.eighths, row.stride, row.input_size) == (eighths, stride, size) for row in rows):
                 continue
             rows.append(measure(data, sources, eighths, stride, size, epochs, out, say))

@@ -37,6 +37,11 @@ def test_a_grid_is_trained_and_written_and_goes_on_where_it_stopped(
     assert again.exit_code == 0 and "epoch" not in again.output
     # Timed again, and nothing else.
     assert [replace(row, ms=rows[0].ms) for row in read_rows(tmp_path / "grid" / "grid.csv")] == rows
+    odd = CliRunner().invoke(main, [*line[:-1], "1"])
+    assert odd.exit_code == 1 and "no network has 0 to 1 million multiply-adds" in odd.output
+    (tmp_path / "grid" / "grid.csv").write_text("other,columns\n1,2\n")
+    odd = CliRunner().invoke(main, line)
+    assert odd.exit_code == 1 and "holds other columns than a grid" in odd.output
     fast, slow = replace(rows[0], ms=1.0, val_accuracy=0.9), replace(rows[0], ms=2.0, val_accuracy=0.95)
     worse = replace(rows[0], ms=2.5, val_accuracy=0.94)
     assert frontier([worse, slow, fast]) == [fast, slow]
