@@ -98,12 +98,12 @@ def networks(limit: int) -> list[tuple[int, int, int]]:
 
 
 def measure(
-    data: str, sources: str, eighths: int, stride: int, size: int, epochs: int, out: Path, notify: Notify
+    data: str, sources: str, eighths: int, stride: int, size: int, epochs: int, seed: int, out: Path, notify: Notify
 ) -> Row:
     """Train one network and export it as int8; the test photos are not looked at."""
     name = f"alexnet_w{eighths}_s{stride}_{size}"
     OURS[name] = partial(network_of, eighths, stride, size)
-    given = {"architecture": name, "input_size": size, "epochs": epochs, "sources": sources}
+    given = {"architecture": name, "input_size": size, "epochs": epochs, "seed": seed, "sources": sources}
     recipe = changed(find_recipe("narrow"), given)
     source = open_source(data, notify)
     trainer = Trainer(recipe, source.train, source.val, data, Processes(pick_device("auto")), notify)
@@ -229,10 +229,11 @@ def read_rows(file: Path) -> list[Row]:
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--sources", default="", help="As for `train`.")
 @click.option("--epochs", type=click.IntRange(1), default=4, show_default=True, help="Of each network.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of all trainings; another one needs another OUT.")
 @click.option(
     "--limit", type=int, default=240, show_default=True, help="Multiply-adds at most, million; a third at least."
 )
-def main(data: str, out: Path, sources: str, epochs: int, limit: int) -> None:
+def main(data: str, out: Path, sources: str, epochs: int, seed: int, limit: int) -> None:
     """Train the networks of the grid on DATA, and write grid.csv, grid.md and grid.png to OUT; resumable."""
 
     def say(line: str) -> None:
@@ -247,7 +248,7 @@ def main(data: str, out: Path, sources: str, epochs: int, limit: int) -> None:
         for eighths, stride, size in grid:
             if any((row.eighths, row.stride, row.input_size) == (eighths, stride, size) for row in rows):
                 continue
-            rows.append(measure(data, sources, eighths, stride, size, epochs, out, say))
+            rows.append(measure(data, sources, eighths, stride, size, epochs, seed, out, say))
             write_rows(rows, out / "grid.csv")
         rows = timed(rows, out)
         write_rows(rows, out / "grid.csv")
