@@ -240,12 +240,19 @@ def serving(server: ObjectServer, certificate: str = "") -> Iterator[ObjectServe
             await asyncio.Event().wait()
         finally:
             server._ended.set()
+            transports = [connection.transport for connection in handler.connections]
             await runner.cleanup()
             # What had connected meanwhile.
             await asyncio.sleep(0.02)
+            transports += [connection.transport for connection in handler.connections]
             await handler.shutdown(0)
             left = asyncio.all_tasks() - {asyncio.current_task()}
             await asyncio.gather(*left, return_exceptions=True)
+            for transport in transports:
+                # One that a client does not read from would wait to be written.
+                if transport:
+                    transport.abort()
+            await asyncio.sleep(0.02)
 
     task = loop.create_task(serve())
 
