@@ -6,17 +6,16 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import chain, repeat
-from threading import Lock, Semaphore
-
-import numpy as np
-from numpy.typing import NDArray
+from threading import Semaphore
+from typing import Protocol
 
 from batchgender.classify.face_choice import OFF, FaceOptions, choose_faces
 from batchgender.classify.fetches import Fetches
 from batchgender.classify.given import Photos, photos_given
+from batchgender.classify.inference import Answer, Inference, NamedData
 from batchgender.classify.read_ahead import BYTES_HELD, Batch, read_ahead
-from batchgender.errors import NoRoom, OutOfMemory, UnreadablePhoto
-from batchgender.faces.face import Face
+from batchgender.classify.worker_processes import WorkerProcesses
+from batchgender.errors import UnreadablePhoto
 from batchgender.faces.face_finder import FaceFinder
 from batchgender.io import Notify, silent
 from batchgender.model.execution_providers import choose_provider, photos_worth_a_choice
@@ -26,12 +25,11 @@ from batchgender.model.open_model import Model, open_model
 from batchgender.model.self_check import run_self_check
 from batchgender.model.session import AUTO, CPU, check_provider
 from batchgender.model.thresholds import in_force
-from batchgender.photos.decode import to_size
 from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
 from batchgender.photos.photo import Photo
 from batchgender.photos.places.remote.address import is_address
 from batchgender.photos.source import PhotoSource
-from batchgender.results.rows import NO_FACE, Row, decided
+from batchgender.results.rows import Row
 from batchgender.threads import available_cores, ordered_prefetch
 
 BATCH = 32
@@ -41,8 +39,6 @@ _READERS = 4
 _MOST_HELD = 2**28
 # Below this many photos "auto" tries no provider but the CPU, and so many it counts at most before the first row.
 FEW, _COUNTED = 2000, 20_000
-# After so many a graph for pictures of the model's size is made: for the others it gains more than that takes.
-_MANY = 5_000
 
 
 class Classifier:
@@ -62,11 +58,14 @@ class Classifier:
         provider: str = CPU,
         faces: FaceFinder | None = None,
     ) -> None:
-        self.model, self.workers, self.batch_size, self.provider = model, workers, batch_size, provider
-        self.faces = faces
-        self._notify, self._lock = notify, Lock()
-        # What infers: `model`, which takes pictures of any size, and after many photos its graph for one size.
-        self._inferring, self._left = model, _MANY
+        self.model, self.workers, self.provider, self.faces = model, workers, provider, faces
+        self._notify = notify
+        self._inference = Inference(model, batch_size, faces, notify)
+
+    @property
+    def batch_size(self) -> int:
+        """Photos that are inferred together: fewer than were asked for where the memory was too small."""
+        return self._inference.batch_size
 
     def on(self, provider: str) -> "Classifier":
         """The same classifier on another execution provider; raises UserError as `choose_provider` does."""
@@ -136,12 +135,20 @@ class Classifier:
         """The thresholds by class that `threshold` puts in force: those stored in the model where it is None."""
         return in_force(self.info.thresholds, threshold, self.info.classes)
 
-    def rows(self, photos: Iterable[Photo], threshold: float | None = None) -> Generator[Row]:
-        """Yield the row of each photo, in order; holds a few batches at a time, whatever the number of photos."""
-        thresholds = self.thresholds(threshold)
+    def worker_processes(self, threshold: float | None, seconds: float) -> WorkerProcesses:
+        """Processes that answer in the place of threads; see `WorkerProcesses`."""
+        return WorkerProcesses(self._inference, self.thresholds(threshold), self.workers, self._notify, seconds)
+
+    def rows(
+        self, photos: Iterable[Photo], threshold: float | None = None, processes: WorkerProcesses | None = None
+    ) -> Generator[Row]:
+        """Yield the row of each photo, in order; holds a few batches at a time, whatever the number of photos.
+
+        `processes`, made by `worker_processes` with the same threshold, answer them, and are closed at the end.
+        """
+        threads_answer = _Threads(self._inference, self.thresholds(threshold), self.workers)
         # More threads than cores: while some compute, the others have read their photos and wait for a core.
         threads = min(_READERS * self.workers, self.workers + 16)
-        cores = Semaphore(self.workers)
         pending = iter(photos)
 
         def groups() -> Iterator[list[Photo]]:
@@ -152,113 +159,68 @@ class Classifier:
                 yield group
 
         def work(group: list[Photo]) -> list[Row]:
-            return self._group(group, thresholds, cores, fetches)
+            return self._group(group, answering, fetches)
 
         with (
             ThreadPoolExecutor(threads) as pool,
-            # Closed before the pool: who waits for a photo from afar waits no longer.
+            # Closed before the pool: who waits for a photo from afar, or for a decoder, waits no longer.
             closing(Fetches()) as fetches,
+            closing(processes or threads_answer) as answering,
             # Twice as many as there are threads: none idles while a slow photo holds up the order.
             closing(ordered_prefetch(pool, work, groups(), 2 * threads, held=_held, most=_MOST_HELD)) as done,
         ):
             for rows in done:
                 yield from rows
 
-    def _group(
-        self, photos: Sequence[Photo], thresholds: Mapping[str, float], cores: Semaphore, fetches: Fetches
-    ) -> list[Row]:
+    def _group(self, photos: Sequence[Photo], answering: "_Answering", fetches: Fetches) -> list[Row]:
         """Read without a core, then decode and infer on one."""
         rows: list[Row] = []
         # Closed at once where it fails: it may hold memory that others wait for.
         with closing(read_ahead(photos, fetches)) as batches:
             for batch in batches:
-                with cores:
-                    rows += self._rows(batch, thresholds)
+                rows += self._rows(batch, answering)
                 # Let go before the next ones are read: they may be large.
                 del batch
         return rows
 
-    def _rows(self, batch: Batch, thresholds: Mapping[str, float]) -> list[Row]:
-        """Decode and infer; in smaller batches from now on where the memory is too small."""
+    def _rows(self, batch: Batch, answering: "_Answering") -> list[Row]:
+        read = [(photo.path, data) for photo, data in batch if not isinstance(data, UnreadablePhoto)]
+        answers = iter(answering.answers(read) if read else [])
         rows: list[Row] = []
-        done = 0
-        while done < len(batch):
-            size = self.batch_size
-            try:
-                rows += self._answers(batch[done : done + size], thresholds)
-                done += size
-            except (OutOfMemory, MemoryError):
-                self._make_smaller(size)
-        return rows
-
-    def _answers(self, batch: Batch, thresholds: Mapping[str, float]) -> list[Row]:
-        rows: list[Row] = []
-        # Pictures that wait for the model, and the places of their rows. A photo may have hundreds of faces.
-        images: list[NDArray[np.uint8]] = []
-        places: list[int] = []
         for photo, data in batch:
             label = photo.label_among(self.info.classes)
-            try:
-                if isinstance(data, UnreadablePhoto):
-                    raise data
-                views = self._views(data)
-            except UnreadablePhoto as error:
-                # Beside fewer photos there may be room.
-                if isinstance(error, NoRoom) and len(batch) > 1:
-                    raise OutOfMemory(str(error)) from error
-                rows.append(Row(photo.path, label=label, error=str(error), time=photo.time))
+            if isinstance(data, UnreadablePhoto):
+                rows.append(Row(photo.path, label=label, error=str(data), time=photo.time))
                 continue
-            if not views:
-                rows.append(Row(photo.path, label=label, error=NO_FACE, time=photo.time))
-            for face, image in views:
-                places.append(len(rows))
-                rows.append(Row(photo.path, label=label, face=face, time=photo.time))
-                images.append(image)
-                if len(images) == self.batch_size:
-                    self._predict(rows, images, places, thresholds)
-        self._predict(rows, images, places, thresholds)
+            rows += [
+                Row(photo.path, prediction, probabilities, label, error, face, photo.time)
+                for prediction, probabilities, error, face in next(answers)
+            ]
         return rows
 
-    def _views(self, data: bytes | NDArray[np.uint8]) -> list[tuple[Face | None, NDArray[np.uint8]]]:
-        """What is classified of a photo: each of its faces, or the whole of it."""
-        if self.faces:
-            return [*self.faces.cut(data, self.model.size)]
-        return [(None, to_size(data, self.model.size))]
 
-    def _predict(
-        self,
-        rows: list[Row],
-        images: list[NDArray[np.uint8]],
-        places: list[int],
-        thresholds: Mapping[str, float],
-    ) -> None:
-        """Put the answers for `images` into the rows at `places`, and empty both."""
-        if not images:
-            return
-        self._count(len(images))
-        for at, probabilities in zip(places, self._inferring.predict(np.stack(images)).tolist(), strict=True):
-            row = rows[at]
-            prediction, rounded = decided(probabilities, self.info.classes, thresholds, row.path)
-            rows[at] = Row(row.path, prediction, rounded, row.label, face=row.face, time=row.time)
-        images.clear()
-        places.clear()
+class _Answering(Protocol):
+    """What answers photos on a core; several threads call it."""
 
-    def _count(self, images: int) -> None:
-        """Have the pictures after the first many go through a graph of their size; the answers stay the same."""
-        with self._lock:
-            due = 0 < self._left <= images
-            self._left -= images
-        if due:
-            self._inferring = self.model.at_its_size()
+    def answers(self, photos: Sequence[NamedData]) -> list[list[Answer]]:
+        """The answers of each photo."""
 
-    def _make_smaller(self, size: int) -> None:
-        with self._lock:
-            if self.batch_size == 1:
-                raise OutOfMemory(f"{self.model.file}: the memory has no room for one photo at a time; try --workers 1")
-            # Another worker may have been here first.
-            if self.batch_size == size:
-                self.batch_size = size // 2
-                self._notify(f"the memory has no room for batches of {size} photos: {self.batch_size} from here on")
+    def close(self) -> None:
+        """End at once."""
+
+
+class _Threads:
+    """Answers photos on the threads that call it, on so many cores."""
+
+    def __init__(self, inference: Inference, thresholds: Mapping[str, float], cores: int) -> None:
+        self._inference, self._thresholds, self._cores = inference, thresholds, Semaphore(cores)
+
+    def answers(self, photos: Sequence[NamedData]) -> list[list[Answer]]:
+        with self._cores:
+            return self._inference.answers(photos, self._thresholds)
+
+    def close(self) -> None:
+        """Nothing to end: the threads come to an end with their photos."""
 
 
 def _held(photos: Sequence[Photo]) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from batchgender.classify.face_choice import WHOLE, FaceOptions, choose_faces, face_settings
 from batchgender.classify.pipeline import FEW, Classifier
+from batchgender.classify.worker_processes import SECONDS, can_isolate
 from batchgender.errors import PlaceLost, UserError
 from batchgender.io import Notify
 from batchgender.lock import locked
@@ -39,7 +40,8 @@ class RunOptions:
 
     `threshold` is as for `Classifier.classify`; `faces` says which faces are looked for; `groups` are reported on, too;
     `reports` are files to write, by default `NAME.report.json` beside a results file where photos carry labels.
-    `name_unreadable` has each photo that can't be read named as it comes.
+    `name_unreadable` has each photo that can't be read named as it comes. `isolate` has photos answered in processes of
+    their own, None where that can be; `seconds` is what the decoding of one photo may take there.
     """
 
     threshold: float | None = None
@@ -47,6 +49,8 @@ class RunOptions:
     groups: GroupsTable | None = None
     reports: tuple[str, ...] = ()
     name_unreadable: bool = False
+    isolate: bool | None = None
+    seconds: float = SECONDS
 
 
 @dataclass(frozen=True)
@@ -104,8 +108,19 @@ def _classify_alone(
     classifier = classifier.for_photos(source, provider_named(str(before.get("provider"))))
     classifier = classifier.on_faces(choose_faces(classifier.info, source, options.faces, classifier.workers, notify))
     info, thresholds = classifier.info, classifier.thresholds(options.threshold)
+    isolate = can_isolate(classifier.model.session.provider)
+    if options.isolate and not isolate:
+        raise UserError(
+            f"--isolate is for Linux and --provider cpu, not for {classifier.model.session.provider}; leave it out"
+        )
     cores = "1 core" if classifier.workers == 1 else f"{classifier.workers} cores"
     notify(f"computed by {classifier.model.session.provider}, {cores}")
+    # Before this process has more threads than one.
+    processes = (
+        classifier.worker_processes(options.threshold, options.seconds)
+        if isolate and options.isolate is not False
+        else None
+    )
     groups = options.groups and join_by_path(options.groups, lambda: (photo.path for photo in source), notify)
     folders, unknown_labels = _Folders(), Counter[str]()
     counts = RowCounts(info.classes, info.temperature, groups, info.bias)
@@ -128,7 +143,7 @@ def _classify_alone(
             counts.add(row)
             folders.add(row.path)
         resumed = counts.photos
-        rows = _counted(classifier.rows(photos, options.threshold), counts, folders, source, options, notify)
+        rows = _counted(classifier.rows(photos, options.threshold, processes), counts, folders, source, options, notify)
         # Closed here: the garbage collector might do it on a worker's thread, which can't wait for itself.
         with closing(rows):
             while group := list(islice(rows, sink.rows_a_write)):
@@ -143,6 +158,8 @@ def _classify_alone(
             notify(f"{sink.part}: the {counts.photos:,} rows so far are kept, go on with --resume")
         raise
     finally:
+        if processes:
+            processes.close()
         sink.close()
     figures = counts.figures()
     # Without labels there is nothing to report but counts: written where a report was asked for.

@@ -68,6 +68,19 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace results and reports that are there.")
 @click.option("--csv-bom", is_flag=True, help="Begin the CSV with a byte order mark, so that Excel reads it as UTF-8.")
 @click.option("--csv-safe", is_flag=True, help="Put an apostrophe before cells that a spreadsheet may run as formulas.")
+@click.option(
+    "--isolate/--no-isolate",
+    default=None,
+    help="Decode in processes of their own, so that a photo that crashes its decoder, hangs it or takes all memory is a"
+    " row with an error.  [default: on Linux with --provider cpu]",
+)
+@click.option(
+    "--time-limit",
+    metavar="SECONDS",
+    type=click.FloatRange(0, 86_400, min_open=True),
+    callback=no_nan,
+    help="What --isolate lets the decoding of a photo take on a core.  [default: 20]",
+)
 @click.option("--strict", is_flag=True, help="Exit with 3 where a photo could not be read.")
 @foreign_options
 @quiet_option
@@ -95,6 +108,8 @@ def classify(
     overwrite: bool,
     csv_bom: bool,
     csv_safe: bool,
+    isolate: bool | None,
+    time_limit: float | None,
     strict: bool,
     foreign: "ForeignOptions",
     notify: Notify,
@@ -131,6 +146,8 @@ def classify(
     streaming = out == "-"
     if streaming and (resume or overwrite):
         raise click.UsageError("--out - can't be resumed or overwritten")
+    if time_limit and isolate is False:
+        raise click.UsageError("--time-limit and --no-isolate exclude each other: threads can't be ended")
     if fps and faces.mode == "off":
         raise click.UsageError("--fps and --faces off exclude each other: videos show more than faces")
     if fps and faces.mode == "auto":
@@ -148,6 +165,7 @@ def classify(
     source = open_photos(photos, from_list, null, None if no_labels else label_names, notify, fps)
 
     from batchgender.classify.run import RunOptions, check_reports, classify_photos
+    from batchgender.classify.worker_processes import SECONDS
     from batchgender.report.figures import SMALL_FACE, SMALL_SHARE
     from batchgender.report.groups_csv import read_groups
     from batchgender.report.text import LIMIT, NOTE, report_text, summary_text, swapped_labels_notice
@@ -159,7 +177,8 @@ def classify(
     sink: Sink = (
         CsvStream(sys.stdout, style) if streaming or out is None else ResultsFile(out, resume, overwrite, style)
     )
-    options = RunOptions(threshold, faces, read_groups(groups) if groups else None, reports, verbose)
+    table = read_groups(groups) if groups else None
+    options = RunOptions(threshold, faces, table, reports, verbose, isolate, time_limit or SECONDS)
     check_reports(sink, options)
 
     from batchgender.classify.pipeline import BATCH, load_classifier

@@ -1,6 +1,8 @@
-"""Memory that photos take at one time: a limit over all threads, so that no photo costs the run."""
+"""Memory that photos take at one time: a limit over all threads or processes, so that no photo costs the run."""
 
+import mmap
 import os
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -17,6 +19,40 @@ _CGROUP_FILES = {
     2: ("memory.max", "memory.current", "file "),
 }
 _NOTHING = nullcontext()
+# Seconds after which a process that waits for room looks again.
+_WAIT = 0.01
+
+
+class ProcessesMemory:
+    """The bytes that each of `count` processes holds of a limit, seen by all that are forked later. For Linux."""
+
+    def __init__(self, count: int) -> None:
+        self._held = memoryview(mmap.mmap(-1, 8 * count)).cast("q")
+        # A lock on a file is gone with the process that held it. The descriptor is open in all of them.
+        self.lock = os.memfd_create("batchgender")
+
+    def close(self) -> None:
+        """Close the descriptor, in this process."""
+        os.close(self.lock)
+
+    def take(self, number: int, count: int, limit: int) -> None:
+        """Hold `count` bytes for a process once they are free; one process may take more than `limit` alone."""
+        import fcntl
+
+        while True:
+            fcntl.lockf(self.lock, fcntl.LOCK_EX)
+            try:
+                others = sum(self._held) - self._held[number]
+                if not others or others + count <= limit:
+                    self._held[number] = count
+                    return
+            finally:
+                fcntl.lockf(self.lock, fcntl.LOCK_UN)
+            time.sleep(_WAIT)
+
+    def given_back(self, number: int) -> None:
+        """A process holds nothing any more."""
+        self._held[number] = 0
 
 
 class MemoryLimit:
@@ -29,6 +65,11 @@ class MemoryLimit:
         self.limit, self.unasked = limit, unasked
         self._held = 0
         self._changed = Condition()
+        self._processes: tuple[ProcessesMemory, int] | None = None
+
+    def share(self, processes: ProcessesMemory, number: int) -> None:
+        """Count from now on what other processes hold, too; `number` is this one's among them."""
+        self._processes = processes, number
 
     def taken(self, count: int) -> AbstractContextManager[None]:
         """Hold `count` bytes for the time of the block, once they are free; do not nest it in one thread.
@@ -43,10 +84,15 @@ class MemoryLimit:
             self._changed.wait_for(lambda: not self._held or self._held + count <= self.limit)
             self._held += count
         try:
+            if self._processes:
+                processes, number = self._processes
+                processes.take(number, count, self.limit)
             if count > _ALWAYS_THERE and count > (left := memory_left()):
                 raise UnreadablePhoto(f"needs {count / 1e6:,.0f} MB of memory, and {left / 1e6:,.0f} MB are left here")
             yield
         finally:
+            if self._processes:
+                self._processes[0].given_back(self._processes[1])
             with self._changed:
                 self._held -= count
                 self._changed.notify_all()
