@@ -274,6 +274,8 @@ def _start_workers(
     finally:
         for pid in workers:
             os.kill(pid, signal.SIGKILL)
+        for pid in workers:
+            os.waitpid(pid, 0)
         os._exit(0)
 
 
