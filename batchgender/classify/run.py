@@ -206,6 +206,7 @@ def _about(classifier: Classifier, source: PhotoSource, thresholds: dict[str, fl
         "model": printable(classifier.model.title),
         "photos_from": [printable(each) for each in source.inputs],
         "thresholds": thresholds,
+        **({"trained_on": classifier.info.dataset} if classifier.info.dataset else {}),
     }
 
 
