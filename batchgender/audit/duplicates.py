@@ -101,7 +101,7 @@ def _print_of(photo: Photo) -> PhotoPrint:
     except UnreadablePhoto:
         return PhotoPrint(photo.path, digest, None)
     # Of a picture of one colour all bits are chance, or none.
-    flat = int(picture.max()) - int(picture.min()) < 2
+    flat = int(np.ptp(picture, axis=(0, 1)).max()) < 2
     return PhotoPrint(photo.path, digest, None if flat else phash(Image.fromarray(picture), _SIDE).hash.ravel())
 
 

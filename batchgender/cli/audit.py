@@ -1,5 +1,8 @@
 """`batchgender audit`: labels that the model doubts, and pictures that stand in several places."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from batchgender.cli.options import check_json, quiet_option, write_json
@@ -8,8 +11,12 @@ from batchgender.extras import require_extra
 from batchgender.io import Notify
 from batchgender.photos.labels import DEFAULT_NAMES
 
+if TYPE_CHECKING:
+    from batchgender.photos.source import PhotoSource
+
 # As `results.formats.FORMATS`, which is not imported here: --help must not wait for numpy.
 _RESULTS = (".csv", ".jsonl", ".parquet")
+_LISTS = (".csv", ".tsv", ".txt")
 
 
 @click.command(short_help="Find doubtful labels and duplicate photos.")
@@ -53,39 +60,26 @@ def audit(
     from batchgender.audit.audit import audit as look_over
     from batchgender.audit.audit import run_facts
     from batchgender.audit.audit_text import audit_text
+    from batchgender.audit.classified_photos import classified
     from batchgender.audit.relabel_sheet import check_relabel_sheet, write_relabel_sheet
     from batchgender.cli.photo_inputs import open_photos
     from batchgender.report.text import swapped_labels_notice
-    from batchgender.results.answers import answers_of, read_answers
+    from batchgender.results.answers import read_answers
 
     if sheet:
         check_relabel_sheet(sheet)
     if results:
-        answers = read_answers(results)
-        facts = run_facts(results)
-        trained_on = facts.trained_on
-        source = None
-        if wanted := places or facts.photos_from:
-            try:
-                source = open_photos(wanted, None, False, None, notify)
-            except UserError as error:
-                if places:
-                    raise
-                raise UserError(
-                    f"{results}: its photos are not where its report says ({error}); say with --photos where they are"
-                ) from error
+        answers, facts = read_answers(results), run_facts(results)
+        trained_on, source = facts.trained_on, None
+        if places:
+            source = open_photos(places, None, False, None, notify)
+        elif facts.photos_from:
+            source = _photos_of_report(results, facts.photos_from, notify)
         else:
-            notify(
-                f"{results}: no report beside it says where its photos are, so no duplicates are looked for; --photos"
-            )
+            notify(f"{results}: no report beside it says where its photos are, so none is looked at; --photos says it")
     else:
-        from batchgender.classify.pipeline import load_classifier
-
         source = open_photos(given, None, False, DEFAULT_NAMES, notify)
-        classifier = load_classifier(model, notify=notify)
-        trained_on = classifier.info.dataset
-        rows = classifier.classify(list(given), faces="auto", notify=notify)
-        answers = answers_of(rows, classifier.info.classes, ", ".join(given))
+        answers, trained_on = classified(source, model, notify)
     found = look_over(answers, source, trained_on, notify)
     click.echo(audit_text(found))
     whole = found.accuracy["all"]
@@ -96,3 +90,17 @@ def audit(
         notify(f"written: {sheet}, {count:,} photos; fill in the column new_label, and give the sheet as --labels")
     if json_file:
         write_json(json_file, found.as_dict(), notify)
+
+
+def _photos_of_report(results: str, places: Sequence[str], notify: Notify) -> "PhotoSource":
+    """The photos of a run by what its report says; raises UserError where they are not there."""
+    from batchgender.cli.photo_inputs import open_photos
+
+    # A list of photos is named by its file.
+    from_list = places[0] if len(places) == 1 and places[0].lower().endswith(_LISTS) else None
+    try:
+        return open_photos(() if from_list else places, from_list, False, None, notify)
+    except UserError as error:
+        raise UserError(
+            f"{results}: its photos are not where its report says ({error}); say with --photos where they are now"
+        ) from error

@@ -78,7 +78,7 @@ def estimate_prevalence(results: Answers, measured: Answers) -> Prevalence:
     """
     if not len(results):
         raise UserError(f"{results.title}: no photo in it could be read, or shows a face")
-    measured_left_out, measured = len(measured.left_out), _in_classes_of(results, measured.labelled())
+    measured_left_out, measured = len(measured.left_out), _in_classes_of(results, measured).labelled()
     classes, count = results.classes, len(results.classes)
     answers = results.probabilities.argmax(1)
     counts = np.bincount(answers, minlength=count)
@@ -140,7 +140,7 @@ def nearest_shares(values: Shares) -> Shares:
 
 
 def _in_classes_of(results: Answers, measured: Answers) -> Answers:
-    """The labelled answers with their classes in the order of the results'; raises UserError where they are others."""
+    """The measured answers with their classes in the order of the results'; raises UserError where they are others."""
     places = {name.lower(): at for at, name in enumerate(measured.classes)}
     if places.keys() != {name.lower() for name in results.classes}:
         raise UserError(
@@ -154,8 +154,8 @@ def _in_classes_of(results: Answers, measured: Answers) -> Answers:
         results.classes,
         measured.paths,
         measured.probabilities[:, order],
-        measured.predictions,
-        inverse[measured.labels],
+        np.where(measured.predictions < 0, -1, inverse[measured.predictions]),
+        np.where(measured.labels < 0, -1, inverse[measured.labels]),
         measured.left_out,
     )
 
