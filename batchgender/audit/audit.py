@@ -13,10 +13,10 @@ from batchgender.audit.doubted_labels import doubted_labels
 from batchgender.audit.duplicates import photo_prints, same_pictures
 from batchgender.errors import UserError
 from batchgender.io import Notify, silent
+from batchgender.model.metadata import Interval
 from batchgender.photos.path_table import PathTable, join_by_path
 from batchgender.photos.photo import Photo, printable
 from batchgender.photos.source import PhotoSource
-from batchgender.report.figures import Interval
 from batchgender.report.statistics import share, wilson
 from batchgender.results.answers import Answers
 from batchgender.training.data.splits import split_named

@@ -83,7 +83,7 @@ def read_labels(file: str, notify: Notify, names: LabelNames = DEFAULT_NAMES) ->
     dropped = {label for label in labels if name_key(label) == DROP}
     class_of = classes_of_values(None, labels - dropped, "label", names, notify)
     meant = {label: "" if label in dropped else class_of[label] for label in labels if label in {*dropped, *class_of}}
-    rows = {path: (label,) for path, label in written.items() if label in meant}
+    rows: dict[str, tuple[str, ...]] = {path: (label,) for path, label in written.items() if label in meant}
     if not rows:
         raise UserError(f"{file}: no row of it has a label; fill in the column {table.columns[places[0]]}")
     return LabelsFile(PathTable(file, ["label"], rows, table.decimal), meant, names)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchgender.errors import UserError
-from batchgender.report.figures import Interval
+from batchgender.model.metadata import Interval
 from batchgender.results.answers import Answers
 
 Shares = NDArray[np.float64]
