@@ -9,6 +9,7 @@ from batchgender.errors import UserError
 _MODULES = {
     "train": ("torch", "torchvision", "datasets", "matplotlib", "onnxscript"),
     "tune": ("optuna",),
+    "audit": ("cleanlab", "imagehash"),
     "openvino": ("openvino",),
     "remote": ("adlfs", "aiohttp", "fsspec", "gcsfs", "s3fs"),
     "coreml": ("coremltools",),

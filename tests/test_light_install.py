@@ -87,6 +87,7 @@ def test_photos_that_need_an_extra_are_rows_that_name_it(run: Run, tmp_path: Pat
         ("train", ["inspect", "best.pt"]),
         ("train", ["evaluate", "packaged", "--data", "photos.parquet"]),
         ("train", ["tune", "--data", "faces"]),
+        ("audit", ["audit", "faces"]),
         ("openvino", ["classify", "faces", "--provider", "openvino", "--out", "x.csv"]),
         ("remote", ["classify", "s3://bucket/photos/", "--out", "x.csv"]),
     ],

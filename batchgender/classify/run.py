@@ -17,13 +17,13 @@ from batchgender.errors import PlaceLost, UserError
 from batchgender.io import Notify
 from batchgender.lock import locked
 from batchgender.model.session import provider_named
+from batchgender.photos.path_table import PathTable, join_by_path
 from batchgender.photos.photo import Photo, printable
 from batchgender.photos.source import PhotoSource, skipped_text
 from batchgender.progress import Progress
 from batchgender.report.counts import RowCounts
 from batchgender.report.figures import Figures
 from batchgender.report.files import check_report, write_report
-from batchgender.report.groups_csv import GroupsTable, join_by_path
 from batchgender.results.formats import FORMATS
 from batchgender.results.results_file import SIDECAR, ResultsFile
 from batchgender.results.rows import Row, RowLayout
@@ -46,7 +46,7 @@ class RunOptions:
 
     threshold: float | None = None
     faces: FaceOptions = WHOLE
-    groups: GroupsTable | None = None
+    groups: PathTable | None = None
     reports: tuple[str, ...] = ()
     name_unreadable: bool = False
     isolate: bool | None = None
@@ -133,6 +133,7 @@ def _classify_alone(
         **({"fps": source.fps} if source.fps else {}),
         **({} if source.names else {"labels": "none"}),
         **({"label_names": source.names.as_dict()} if source.names and source.names.given else {}),
+        **({"labels_file": digest} if (digest := source.stated_digest) else {}),
     }
     try:
         faces = classifier.faces
@@ -205,6 +206,7 @@ def _about(classifier: Classifier, source: PhotoSource, thresholds: dict[str, fl
         "model": printable(classifier.model.title),
         "photos_from": [printable(each) for each in source.inputs],
         "thresholds": thresholds,
+        **({"trained_on": classifier.info.dataset} if classifier.info.dataset else {}),
     }
 
 

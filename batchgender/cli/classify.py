@@ -11,6 +11,7 @@ from batchgender.cli.options import (
     foreign_options,
     inference_options,
     label_names_option,
+    labels_option,
     no_nan,
     notify_thresholds,
     quiet_option,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     callback=no_nan,
     help="Read videos, too, and classify the faces in so many frames a second.  [default: videos are left out]",
 )
+@labels_option
 @label_names_option
 @face_options
 @report_options
@@ -97,6 +99,7 @@ def classify(
     reports: tuple[str, ...],
     no_labels: bool,
     fps: float | None,
+    labels: str | None,
     label_names: LabelNames,
     faces: "FaceOptions",
     threshold: float | None,
@@ -157,17 +160,21 @@ def classify(
     if streaming and sys.stdout is None:
         raise UserError("stdout is closed; give --out a file")
     from batchgender.cli.photo_inputs import open_photos
+    from batchgender.photos.labels_file import read_labels
     from batchgender.photos.source import skipped_text
 
     # All that can be refused is refused before a model is opened.
     if no_labels and label_names.given:
         raise click.UsageError("--no-labels and --label-names exclude each other")
+    if no_labels and labels:
+        raise click.UsageError("--no-labels and --labels exclude each other")
     source = open_photos(photos, from_list, null, None if no_labels else label_names, notify, fps)
+    stated = read_labels(labels, notify, label_names) if labels else None
 
     from batchgender.classify.run import RunOptions, check_reports, classify_photos
     from batchgender.classify.worker_processes import SECONDS
+    from batchgender.photos.path_table import read_path_table
     from batchgender.report.figures import SMALL_FACE, SMALL_SHARE
-    from batchgender.report.groups_csv import read_groups
     from batchgender.report.text import LIMIT, NOTE, report_text, summary_text, swapped_labels_notice
     from batchgender.results.csv_style import CsvStyle
     from batchgender.results.results_file import ResultsFile
@@ -177,7 +184,7 @@ def classify(
     sink: Sink = (
         CsvStream(sys.stdout, style) if streaming or out is None else ResultsFile(out, resume, overwrite, style)
     )
-    table = read_groups(groups) if groups else None
+    table = read_path_table(groups) if groups else None
     options = RunOptions(threshold, faces, table, reports, verbose, isolate, time_limit or SECONDS)
     check_reports(sink, options)
 
@@ -187,7 +194,11 @@ def classify(
     classifier = load_classifier(
         model, provider=provider, workers=workers, batch_size=batch_size or BATCH, notify=notify, **vars(foreign)
     )
-    label_names.check_classes(classifier.info.classes)
+    classes = classifier.info.classes
+    label_names.check_classes(classes)
+    if stated:
+        stated.check_classes(classes, "the model")
+        source.state_labels(stated.labels_of(lambda: (photo.path for photo in source), classes, notify))
     notify_default_model(model, classifier.model, notify)
     notify_thresholds(classifier.info.thresholds, threshold, notify)
     if dry_run:

@@ -4,7 +4,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchgender.cli.options import foreign_options, label_names_option, notify_thresholds, quiet_option, report_options
+from batchgender.cli.options import (
+    foreign_options,
+    label_names_option,
+    labels_option,
+    notify_thresholds,
+    quiet_option,
+    report_options,
+)
 from batchgender.io import Notify
 from batchgender.photos.labels import LabelNames
 
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--report", "reports", metavar="FILE", multiple=True, help="Write the report, too: .json or .html; several times."
 )
+@labels_option
 @label_names_option
 @report_options
 @click.option("--flip", is_flag=True, help="Average a checkpoint's answers over the photo and its mirror image.")
@@ -30,6 +38,7 @@ def evaluate(
     data: str | None,
     split: str,
     reports: tuple[str, ...],
+    labels: str | None,
     label_names: LabelNames,
     threshold: float | None,
     groups: str | None,
@@ -50,8 +59,8 @@ def evaluate(
     """
     from batchgender.export.load_any_model import load_any_model
     from batchgender.model.thresholds import in_force
+    from batchgender.photos.path_table import read_path_table
     from batchgender.report.files import check_report, write_report
-    from batchgender.report.groups_csv import read_groups
     from batchgender.report.text import NOTE, report_text, swapped_labels_notice
     from batchgender.training.data.open_source import DEFAULT_SOURCE, open_source
     from batchgender.training.evaluation import EvaluationOptions
@@ -59,11 +68,11 @@ def evaluate(
 
     for report in reports:
         check_report(report)
-    table = read_groups(groups) if groups else None
+    table = read_path_table(groups) if groups else None
     loaded = load_any_model(model, foreign, flip, trust, notify)
     thresholds = in_force(loaded.info.thresholds, threshold, loaded.info.classes)
     notify_thresholds(loaded.info.thresholds, threshold, notify)
-    source = open_source(data or DEFAULT_SOURCE, notify, label_names)
+    source = open_source(data or DEFAULT_SOURCE, notify, label_names, labels)
     photos = source.split(split)
     figures = measure(loaded.predict, loaded.info, photos, notify, EvaluationOptions(thresholds, table, loaded.size))
     click.echo(f"{report_text(figures)}\n\n{NOTE}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from batchgender.cli.audit import audit
 from batchgender.cli.bench import bench
 from batchgender.cli.calibrate import calibrate
 from batchgender.cli.classify import classify
@@ -16,6 +17,7 @@ from batchgender.cli.export import export
 from batchgender.cli.fetch_detector import fetch_detector
 from batchgender.cli.inspect import inspect
 from batchgender.cli.options import show_traceback, traceback_option
+from batchgender.cli.prevalence import prevalence
 from batchgender.cli.train import train
 from batchgender.cli.tune import tune
 from batchgender.errors import UserError, os_reason
@@ -83,6 +85,19 @@ def main(ctx: click.Context) -> None:
 
 
 main.params.append(traceback_option())
-for command in (classify, compare, inspect, bench, fetch_detector, evaluate, train, calibrate, tune, export):
+for command in (
+    classify,
+    compare,
+    prevalence,
+    audit,
+    inspect,
+    bench,
+    fetch_detector,
+    evaluate,
+    train,
+    calibrate,
+    tune,
+    export,
+):
     command.params.append(traceback_option())
     main.add_command(command)

@@ -211,6 +211,17 @@ def label_names_option(command: Command) -> Command:
     return option(command)
 
 
+def labels_option(command: Command) -> Command:
+    """A file of labels that go before those of folders; the command gets its name, as `labels`."""
+    option = click.option(
+        "--labels",
+        metavar="FILE.csv",
+        help="Labels that go before those of folders: a CSV of path and label, or the sheet of `audit`, filled in; drop"
+        " in the place of a label: none.",
+    )
+    return option(command)
+
+
 def report_options(command: Command) -> Command:
     """What decides a prediction, and by which groups it is reported."""
     threshold = click.option(

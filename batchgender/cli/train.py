@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from batchgender.cli.options import label_names_option, quiet_option
+from batchgender.cli.options import label_names_option, labels_option, quiet_option
 from batchgender.extras import require_extra
 from batchgender.io import Notify
 from batchgender.photos.labels import LabelNames
@@ -18,6 +18,7 @@ from batchgender.photos.labels import LabelNames
     " saved dataset, or Hub id."
     "  [default: myvision/gender-classification]",
 )
+@labels_option
 @label_names_option
 @click.option(
     "--recipe",
@@ -70,6 +71,7 @@ def train(
     out: str | None,
     resume: bool,
     tensorboard: bool,
+    labels: str | None,
     label_names: LabelNames,
     notify: Notify,
     **options: Any,
@@ -98,7 +100,7 @@ def train(
     options["weights"] = "imagenet" if pretrained else weights and named_model(weights)
     options["teacher"] = [named_model(file) for file in options["teacher"]]
     given = {key: value for key, value in options.items() if value not in (None, [])}
-    plan = (resumed_run if resume else new_run)(given, data, out, label_names)
+    plan = (resumed_run if resume else new_run)(given, data, out, label_names, labels)
     figures = start(plan, device, notify, tensorboard)
     if figures is None:
         return  # Of several processes, the first one reports.

@@ -83,7 +83,9 @@ def open_export_photos(data: str | None, checkpoint: Checkpoint, labels_needed: 
     if not labels_needed and not Path(trained_on).exists():
         return ExportPhotos(trained_on, False, None)
     try:
-        return ExportPhotos(trained_on, False, open_source(trained_on, notify, checkpoint.label_names))
+        return ExportPhotos(
+            trained_on, False, open_source(trained_on, notify, checkpoint.label_names, checkpoint.labels)
+        )
     except UserError as error:
         return ExportPhotos(trained_on, False, None, error)
 

@@ -1,10 +1,12 @@
 """Where photos are: the inputs of a run, opened as places and looked through in order."""
 
 import glob
+import hashlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 from operator import itemgetter
 from pathlib import Path
@@ -62,9 +64,20 @@ class PhotoSource:
         self.origins = [*origins, *(place.origin for place in opened)]
         self._findings = Findings(notify, names, fps)
         self._places = [*_places(inputs, fps is not None, notify), *opened]
+        self._stated: Mapping[str, str] = {}
         self._first: list[Photo] = []
         # The walk that found these, to go on from; None where it came to its end.
         self._rest: Iterator[Photo] | None = None
+
+    def state_labels(self, labels: Mapping[str, str]) -> None:
+        """Have the photos of these paths labelled with these classes, "" for none, whatever their folders state."""
+        self._stated, self._first, self._rest = labels, [], None
+
+    @property
+    def stated_digest(self) -> str:
+        """A hash of the labels that were stated so, "" where none were: what a resumed run compares."""
+        rows = sorted(self._stated.items())
+        return hashlib.sha256(repr(rows).encode("utf-8", "surrogatepass")).hexdigest() if rows else ""
 
     @property
     def sequential(self) -> bool:
@@ -133,7 +146,13 @@ class PhotoSource:
     def _walk(self, findings: Findings) -> Iterator[Photo]:
         findings.begin()
         for place in self._places:
-            yield from place.photos(findings)
+            photos = place.photos(findings)
+            yield from map(self._relabelled, photos) if self._stated else photos
+
+    def _relabelled(self, photo: Photo) -> Photo:
+        label = self._stated.get(photo.path)
+        # A class is not to be translated again.
+        return photo if label is None else replace(photo, label=label, names=DEFAULT_NAMES)
 
 
 def skipped_text(skipped: Counter[str]) -> str:

@@ -8,9 +8,9 @@ import numpy as np
 
 from batchgender.model.metadata import ClassFigures
 from batchgender.model.thresholds import UNSURE
+from batchgender.photos.path_table import PathTable
 from batchgender.report.figures import SMALL_FACE, AccuracyAtCoverage, Figures
 from batchgender.report.group_counts import GroupCounts
-from batchgender.report.groups_csv import GroupsTable
 from batchgender.report.statistics import CalibrationError, CoverageCounts, largest_gap, share, wilson
 from batchgender.results.rows import NO_FACE, Row
 
@@ -31,7 +31,7 @@ class RowCounts:
         self,
         classes: Sequence[str],
         temperature: float = 1.0,
-        groups: GroupsTable | None = None,
+        groups: PathTable | None = None,
         bias: Sequence[float] = (),
     ) -> None:
         self.classes, self.temperature, self.bias = list(classes), temperature, bias or [0.0] * len(classes)

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from batchgender.photos.path_table import PathTable
 from batchgender.report.figures import GroupClassFigures, GroupFigures, GroupingFigures, GroupsFigures
-from batchgender.report.groups_csv import GroupsTable
 from batchgender.report.statistics import CalibrationError, CoverageCounts, largest_gap, share, wilson
 
 # Groups of fewer labelled photos are left out of comparisons: their figures are mostly chance.
@@ -29,7 +29,7 @@ class GroupCounts:
     As in the report, accuracy and recall are over the photos that were answered (not Unsure).
     """
 
-    def __init__(self, classes: Sequence[str], groups: GroupsTable) -> None:
+    def __init__(self, classes: Sequence[str], groups: PathTable) -> None:
         self.classes, self.groups = list(classes), groups
         # The groups of each column by name; "" is no group.
         self._counts: list[dict[str, _Group]] = [{} for _ in groups.columns]

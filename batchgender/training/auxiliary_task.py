@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from batchgender.errors import UserError
 from batchgender.io import Notify, is_number
-from batchgender.report.groups_csv import join_by_path, read_groups
+from batchgender.photos.path_table import join_by_path, read_path_table
 from batchgender.training.data.labelled_photos import LabelledPhotos
 
 # Marks on a number's scale: as many answers as the head has to choose from.
@@ -107,7 +107,7 @@ def _targets(file: str, photos: LabelledPhotos, notify: Notify) -> list[NDArray[
 
     The marks lie closer where photos are many; the row of a photo without a number is zero.
     """
-    table = join_by_path(read_groups(file, "--also-learn"), lambda: photos.names, notify)
+    table = join_by_path(read_path_table(file, "--also-learn"), lambda: photos.names, notify)
     rows = [tuple(cell.replace(table.decimal, ".") for cell in table.of(name)) for name in photos.names]
     targets = []
     for name, cells in zip(table.columns, zip(*rows, strict=True), strict=True):

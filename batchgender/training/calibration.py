@@ -183,7 +183,9 @@ def calibrate(
         raise UserError(f"{file}: an exported model; calibrate the checkpoint it was made from, and export again")
     before = checkpoints.load(file)
     classes, size = before.classes, before.recipe.input_size
-    photos = open_source(data or before.source, notify, before.label_names).split(split)
+    # The labels file is of the photos of the training.
+    labels_file = "" if data else before.labels
+    photos = open_source(data or before.source, notify, before.label_names, labels_file).split(split)
     if split in ("train", "all"):
         notify(f"--split {split}: probabilities fitted on photos that were trained on are too confident")
     labels_of = photos.labels_as(classes)

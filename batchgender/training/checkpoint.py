@@ -56,7 +56,8 @@ class Calibration:
 class Checkpoint:
     """A trained network: weights, classes, how it was trained and on what, its calibration and its figures.
 
-    `label_names` are what the labels of its source call the classes, `framing` is that of its training photos.
+    `label_names` are what the labels of its source call the classes, `labels` is the file that changed some of them, ""
+    where none did; `framing` is that of its training photos.
     """
 
     weights: dict[str, Tensor]
@@ -68,6 +69,7 @@ class Checkpoint:
     metrics: SplitFigures | None = None
     license: str = LICENSE
     label_names: LabelNames = DEFAULT_NAMES
+    labels: str = ""
     framing: dict[str, float] = field(default_factory=dict)
 
     def network(self) -> nn.Module:
@@ -142,6 +144,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         "metrics": asdict(checkpoint.metrics) if checkpoint.metrics else {},
         "license": checkpoint.license,
         "label_names": checkpoint.label_names.as_dict(),
+        "labels": checkpoint.labels,
         "framing": checkpoint.framing,
         "schema": _SCHEMA,
     }
@@ -202,6 +205,7 @@ def _from_dict(data: dict[str, Any]) -> Checkpoint:
         metrics=SplitFigures.from_dict(data.get("metrics", {})),
         license=data.get("license", LICENSE),
         label_names=LabelNames(data.get("label_names", {})),
+        labels=data.get("labels", ""),
         framing=data.get("framing", {}),
     )
 

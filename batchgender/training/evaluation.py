@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from batchgender.io import Notify
 from batchgender.model.agreement import Predict
 from batchgender.model.metadata import ModelInfo
+from batchgender.photos.path_table import PathTable, join_by_path
 from batchgender.photos.photo import printable
 from batchgender.photos.resize import Size
 from batchgender.report.counts import RowCounts
 from batchgender.report.figures import Figures
-from batchgender.report.groups_csv import GroupsTable, join_by_path
 from batchgender.results.rows import Row, make_row
 from batchgender.training.data.batches import Batches
 from batchgender.training.data.labelled_photos import LabelledPhotos, check_classes
@@ -25,7 +25,7 @@ class EvaluationOptions:
     """
 
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    groups: GroupsTable | None = None
+    groups: PathTable | None = None
     size: Size | None = None
 
 

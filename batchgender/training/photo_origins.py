@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from batchgender.errors import UserError
 from batchgender.io import Notify
-from batchgender.report.groups_csv import join_by_path, read_groups
+from batchgender.photos.path_table import join_by_path, read_path_table
 from batchgender.training.data.labelled_photos import LabelledPhotos
 from batchgender.training.predictions import Predictions
 
@@ -44,7 +44,7 @@ class OriginFigures:
 
 def read_origins(file: str, photos: LabelledPhotos, notify: Notify) -> PhotoOrigins:
     """The sources of the photos, by the column `source` of a CSV; raises UserError where it has none, or no photo's."""
-    table = read_groups(file, "--sources")
+    table = read_path_table(file, "--sources")
     if _COLUMN not in table.columns:
         raise UserError(f"{file}: no column `{_COLUMN}` in its first line; --sources wants the columns path and source")
     table, at = join_by_path(table, lambda: photos.names, notify), table.columns.index(_COLUMN)

@@ -18,20 +18,27 @@ LAST, BEST = "last.pt", "best.pt"
 
 @dataclass(frozen=True)
 class RunPlan:
-    """A training run to start, or to go on with where `resume` is set."""
+    """A training run to start, or to go on with where `resume` is set; `labels` is a labels file, "" for none."""
 
     recipe: Recipe
     source: str
     out: Path
     resume: bool = False
     label_names: LabelNames = DEFAULT_NAMES
+    labels: str = ""
 
 
-def new_run(given: dict[str, Any], source: str | None, out: str | None, names: LabelNames = DEFAULT_NAMES) -> RunPlan:
+def new_run(
+    given: dict[str, Any],
+    source: str | None,
+    out: str | None,
+    names: LabelNames = DEFAULT_NAMES,
+    labels: str | None = None,
+) -> RunPlan:
     """A run of a recipe changed as `given`, in `out` or in the next free folder of runs/.
 
-    `given` may name the recipe, or its file, under "recipe"; `names` are what labels may call the classes. Raises
-    UserError on what makes no recipe.
+    `given` may name the recipe, or its file, under "recipe"; `names` are what labels may call the classes, `labels` is
+    a file of them. Raises UserError on what makes no recipe.
     """
     options = dict(given)
     recipe = changed(find_recipe(options.pop("recipe", DEFAULT_RECIPE)), options)
@@ -39,11 +46,15 @@ def new_run(given: dict[str, Any], source: str | None, out: str | None, names: L
     check_files(recipe)
     folder = Path(out) if out else free_folder(RUNS, recipe, LAST)
     check_writable(folder / LAST, "--out")
-    return RunPlan(recipe, source or DEFAULT_SOURCE, folder, label_names=names)
+    return RunPlan(recipe, source or DEFAULT_SOURCE, folder, label_names=names, labels=labels or "")
 
 
 def resumed_run(
-    given: dict[str, Any], source: str | None, out: str | None, names: LabelNames = DEFAULT_NAMES
+    given: dict[str, Any],
+    source: str | None,
+    out: str | None,
+    names: LabelNames = DEFAULT_NAMES,
+    labels: str | None = None,
 ) -> RunPlan:
     """The run in `out`, or the newest in runs/; raises UserError where `given` is not what it was begun with."""
     folder = Path(out) if out else newest(RUNS, LAST, "nothing to resume; start with `batchgender train`").parent
@@ -60,4 +71,6 @@ def resumed_run(
         raise begun_with_another(folder, others, "run")
     recipe_now = changed(before.recipe, options)
     check_files(recipe_now, begun=True)
-    return RunPlan(recipe_now, source or before.source, folder, True, before.label_names)
+    # As for the photos: where the labels have changed, their fingerprint says so.
+    labels = labels or before.labels
+    return RunPlan(recipe_now, source or before.source, folder, True, before.label_names, labels)

@@ -49,13 +49,15 @@ def train(plan: RunPlan, device: str, notify: Notify, tensorboard: bool = False)
 def _train(plan: RunPlan, processes: Processes, notify: Notify, tensorboard: bool) -> Figures | None:
     recipe, out, target = plan.recipe, plan.out, processes.device
     start = _start(plan)
-    source = open_source(plan.source, notify, plan.label_names)
+    source = open_source(plan.source, notify, plan.label_names, plan.labels)
     photos, validation, test = source.train, source.val, source.test
     check_trainable(photos, plan.source)
     check_splits(source)
     warn_of_swapped_labels([validation, photos], notify)
     if start and start.run.fingerprint != photos.fingerprint():
-        raise UserError(f"{plan.source}: the training photos have changed since {out / LAST} was written")
+        raise UserError(
+            f"{plan.source}: the training photos have changed, or their labels, since {out / LAST} was written"
+        )
     trainer = Trainer(recipe, photos, validation, plan.source, processes, notify, start)
     # Not before all is there: a run that can't start leaves no folder.
     make_folder(out)
@@ -78,7 +80,7 @@ def _train(plan: RunPlan, processes: Processes, notify: Notify, tensorboard: boo
                 break
             record = trainer.epoch(epoch, out)
             state = trainer.state(epoch, [*state.run.history, record])
-            state = replace(state, label_names=plan.label_names, framing=framing)
+            state = replace(state, label_names=plan.label_names, labels=plan.labels, framing=framing)
             processes.by_first(partial(_keep, state, out))
             if board:
                 board.add(record)

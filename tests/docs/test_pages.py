@@ -94,6 +94,7 @@ def laid_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for _ in range(10):
         film.write(np.zeros((128, 128, 3), np.uint8))
     film.release()
+    (folder / "sheet.csv").write_text("path,label,new_label\ntest/female/0000.jpg,Female,Male\n")
     (folder / "groups.csv").write_text("path,age\nfemale/0000.jpg,young\nmale/0001.jpg,old\n")
     return folder
 
@@ -107,6 +108,10 @@ def test_commands_that_take_seconds_do_what_the_page_says(
     monkeypatch.setattr("batchgender.bench._SECONDS", 0.02)
     monkeypatch.setattr("batchgender.bench._PHOTOS", 8)
     _, name, *arguments = shlex.split(line, comments=True)
+    if name in ("audit", "prevalence"):
+        for photos, file in (("faces", "labelled.csv"), ("photos", "results.csv")):
+            assert cli("classify", photos, "--out", file).exit_code == 0
+        (tmp_path / "sheet.csv").unlink()
     if name == "compare":
         for file in ("before.csv", "after.csv"):
             assert cli("classify", "photos", "--out", file).exit_code == 0
@@ -132,6 +137,7 @@ def after_training(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(file, folder / "photos" / f"{file.parent.name}-{file.name}")
         ages.append(f"{file.relative_to(faces)},{20 + index}")
     (folder / "ages.csv").write_text("\n".join(ages))
+    (folder / "sheet.csv").write_text("path,label,new_label\ntrain/female/000.png,Female,drop\n")
     paths = (file.relative_to(faces) for file in sorted(faces.rglob("*.png")))
     sources = [f"{path},{('camera', 'phone')[index % 2]}" for index, path in enumerate(paths)]
     (folder / "sources.csv").write_text("\n".join(["path,source", *sources]))

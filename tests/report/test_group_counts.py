@@ -18,10 +18,10 @@ from click.testing import Result
 from conftest import one_line_error
 from fairlearn.metrics import equalized_odds_difference
 
+from batchgender.photos.path_table import PathTable
 from batchgender.report.counts import RowCounts
 from batchgender.report.figures import Figures
 from batchgender.report.group_counts import SMALLEST
-from batchgender.report.groups_csv import GroupsTable
 from batchgender.report.statistics import wilson
 from batchgender.report.text import report_text
 from batchgender.results.rows import Row, make_row
@@ -31,7 +31,7 @@ CLASSES = ["Female", "Male"]
 BANDS = ("0-12", "13-60", "61+", "")
 
 
-def grouped_rows(count: int = 2000, threshold: float = 0.0) -> tuple[list[Row], GroupsTable]:
+def grouped_rows(count: int = 2000, threshold: float = 0.0) -> tuple[list[Row], PathTable]:
     rng = np.random.default_rng(0)
     rows: list[Row] = []
     groups: dict[str, tuple[str, ...]] = {}
@@ -43,21 +43,21 @@ def grouped_rows(count: int = 2000, threshold: float = 0.0) -> tuple[list[Row], 
         rows.append(make_row(f"{index}.jpg", (1 - male, male), CLASSES, label, thresholds))
         if index % 5:
             groups[f"{index}.jpg"] = (band, "few" if index % 100 == 1 else "many")
-    return rows, GroupsTable("groups.csv", ["age band", "size"], groups)
+    return rows, PathTable("groups.csv", ["age band", "size"], groups)
 
 
-def figures_of(rows: list[Row], groups: GroupsTable) -> Figures:
+def figures_of(rows: list[Row], groups: PathTable) -> Figures:
     counts = RowCounts(CLASSES, groups=groups)
     for row in rows:
         counts.add(row)
     return counts.figures()
 
 
-def metrics_of(rows: list[Row], groups: GroupsTable) -> dict[str, Any]:
+def metrics_of(rows: list[Row], groups: PathTable) -> dict[str, Any]:
     return figures_of(rows, groups).as_dict()
 
 
-def table_of(rows: list[Row], groups: GroupsTable) -> pd.DataFrame:
+def table_of(rows: list[Row], groups: PathTable) -> pd.DataFrame:
     table = pd.DataFrame([(r.path, r.label, r.prediction) for r in rows], columns=["path", "label", "prediction"])
     for index, column in enumerate(groups.columns):
         table[column] = [groups.rows.get(path, ("", ""))[index] for path in table.path]
@@ -123,7 +123,7 @@ def test_a_class_with_few_photos_in_a_group_is_left_out_of_the_equalised_odds() 
     for index in range(SMALLEST):
         rows.append(make_row(f"b/Male/{index}.jpg", (0.9, 0.1), CLASSES, "Male", {}))
         groups[f"b/Male/{index}.jpg"] = ("b",)
-    table = GroupsTable("g.csv", ["group"], groups)
+    table = PathTable("g.csv", ["group"], groups)
     differences = [
         metrics_of(some, table)["groups"]["columns"]["group"]["equalized_odds_difference"] for some in (rows, rows[:-1])
     ]
@@ -148,7 +148,7 @@ def test_groups_stand_in_the_order_of_their_numbers() -> None:
     # The last one is longer than Python turns into a number.
     endless = "1" * 5000
     bands = ("10-19", "5-9", endless, "100+", "unknown")
-    groups = GroupsTable("g.csv", ["age"], {f"{i}.jpg": (band,) for i, band in enumerate(bands)})
+    groups = PathTable("g.csv", ["age"], {f"{i}.jpg": (band,) for i, band in enumerate(bands)})
     metrics = metrics_of(rows, groups)
     assert list(metrics["groups"]["columns"]["age"]["groups"]) == ["5-9", "10-19", "100+", endless, "unknown"]
     assert metrics["groups"]["columns"]["age"]["groups"]["5-9"]["classes"]["Male"]["recall"] is None
@@ -157,7 +157,7 @@ def test_groups_stand_in_the_order_of_their_numbers() -> None:
 
 def test_photos_that_are_unreadable_or_without_a_label_count_in_no_group() -> None:
     rows = [Row("a.jpg", label="Female", error="empty file"), make_row("b.jpg", (1, 0), CLASSES, "", {})]
-    column = metrics_of(rows, GroupsTable("g.csv", ["age"], {"a.jpg": ("1",), "b.jpg": ("1",)}))["groups"]["columns"]
+    column = metrics_of(rows, PathTable("g.csv", ["age"], {"a.jpg": ("1",), "b.jpg": ("1",)}))["groups"]["columns"]
     assert column["age"]["groups"] == {} and column["age"]["in_no_group"] == 0
 
 

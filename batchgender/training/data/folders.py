@@ -16,13 +16,15 @@ from batchgender.photos.source import PhotoSource
 from batchgender.training.data.labelled_photos import LabelledPhotos
 from batchgender.training.data.splits import split_named
 
+EXPECTED = "expected SPLIT/CLASS/* or CLASS/*, or as --data a CSV of paths and labels"
+
 
 def from_folder(source: str, notify: Notify, names: LabelNames) -> dict[str, LabelledPhotos]:
     """The splits of a folder; raises UserError where it has no folders of classes, or a split's photos are in none."""
     root = Path(source)
     folders = _subfolders(root)
     if not folders:
-        raise UserError(f"{source}: no folders in it; expected SPLIT/CLASS/* or CLASS/*")
+        raise UserError(f"{source}: no folders in it; {EXPECTED}")
     roots = _split_folders(root, folders, notify)
     class_folders = {split: [each for folder in of for each in _subfolders(folder)] for split, of in roots.items()}
     for split, of in roots.items():
@@ -30,7 +32,7 @@ def from_folder(source: str, notify: Notify, names: LabelNames) -> dict[str, Lab
             _check_loose_photos(folder, bool(class_folders[split]), notify)
     classes = names.canonical_classes(folder.name for folders in class_folders.values() for folder in folders)
     if not classes:
-        raise UserError(f"{source}: no class folders in it; expected SPLIT/CLASS/* or CLASS/*")
+        raise UserError(f"{source}: no class folders in it; {EXPECTED}")
     return {split: _files(root, folders, classes, names, notify) for split, folders in class_folders.items()}
 
 

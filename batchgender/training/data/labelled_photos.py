@@ -1,13 +1,14 @@
 """The photos of one split with their labels: held as names and a way to read each, not as bytes."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchgender.errors import UserError
+from batchgender.photos.photo import printable
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,15 @@ class LabelledPhotos:
         return LabelledPhotos(
             self.classes, self.labels[chosen], [self.names[i] for i in chosen], lambda i: self.read(chosen[i])
         )
+
+    def relabelled(self, labels: Mapping[str, str]) -> "LabelledPhotos":
+        """The same with other classes for the photos of these paths, without those of which the class is ""."""
+        stated = [
+            labels.get(printable(name), self.classes[own]) for name, own in zip(self.names, self.labels, strict=True)
+        ]
+        kept = [index for index, label in enumerate(stated) if label]
+        found = np.array([self.classes.index(stated[index]) for index in kept], np.int64)
+        return replace(self.subset(kept), labels=found)
 
     def spread(self, count: int) -> list[int]:
         """Indices of up to `count` photos, evenly spread: files sorted by class would begin with one class alone."""

@@ -6,6 +6,8 @@ from pathlib import Path
 from batchgender.errors import UserError
 from batchgender.io import Notify, is_number
 from batchgender.photos.labels import ALIASES, DEFAULT_NAMES, LabelNames, names_option
+from batchgender.photos.labels_file import LabelsFile, read_labels
+from batchgender.photos.photo import printable
 from batchgender.photos.places.folder import is_system_folder
 from batchgender.photos.places.list_text import CSV_ENDINGS
 from batchgender.photos.source import PhotoSource
@@ -26,13 +28,19 @@ _FILES = (".parquet", ".zip", ".tar", ".gz", ".tgz")
 _NAMED = 5
 
 
-def open_source(source: str, notify: Notify, names: LabelNames = DEFAULT_NAMES) -> LabelledSource:
+def open_source(
+    source: str, notify: Notify, names: LabelNames = DEFAULT_NAMES, labels: str | None = None
+) -> LabelledSource:
     """Open a source by its path or Hub id, once for all its splits; raises UserError where it can't be read.
 
-    `names` are what its labels may call the classes. Folders, lists, and what else `classify` reads need no extra; the
-    others are read by the package `datasets`.
+    `names` are what its labels may call the classes; `labels` is a file of labels that replace its own. Folders, lists,
+    and what else `classify` reads need no extra; the others are read by the package `datasets`.
     """
+    # Before a source that takes long to open.
+    stated = read_labels(labels, notify, names) if labels else None
     splits = _splits(source, notify, names)
+    if stated:
+        splits = _relabelled(splits, stated, notify)
     filled = {split: photos for split, photos in splits.items() if len(photos)}
     for split in splits.keys() - filled.keys():
         made = ": it is made from the training photos" if "train" in filled and split != "train" else ""
@@ -40,6 +48,17 @@ def open_source(source: str, notify: Notify, names: LabelNames = DEFAULT_NAMES) 
     _notify_unknown_names(source, next(iter(splits.values())).classes, notify)
     # Where nothing is left, what asks for the photos says so.
     return LabelledSource(source, filled or splits)
+
+
+def _relabelled(splits: dict[str, LabelledPhotos], stated: LabelsFile, notify: Notify) -> dict[str, LabelledPhotos]:
+    """The splits with the labels that a file states, without the photos that it leaves without one."""
+    classes = next(iter(splits.values())).classes
+    stated.check_classes(classes, "the photos")
+    # As a results file shows them: labels files are written with the same paths.
+    labels = stated.labels_of(
+        lambda: (printable(name) for photos in splits.values() for name in photos.names), classes, notify
+    )
+    return {split: photos.relabelled(labels) for split, photos in splits.items()}
 
 
 def _notify_unknown_names(source: str, classes: Sequence[str], notify: Notify) -> None:

@@ -15,10 +15,10 @@ from batchgender.photos.photo import Content, LocalFile, Photo, printable
 from batchgender.photos.places.path_list import open_path_list
 from batchgender.photos.places.remote.address import shown_address
 from batchgender.photos.source import PhotoSource
+from batchgender.training.data.folders import EXPECTED
 from batchgender.training.data.labelled_photos import LabelledPhotos
 from batchgender.training.data.splits import split_named
 
-_EXPECTED = "expected SPLIT/CLASS/* or CLASS/*"
 # So many names are named where there are more.
 _NAMED = 3
 
@@ -63,7 +63,7 @@ def from_photos(source: PhotoSource, notify: Notify, names: LabelNames) -> dict[
     stated = any(photo.label for photo in photos)
     found = _found(photos, stated, names)
     if not any(each.label for each in found):
-        raise UserError(f"{title}: no class folders in it; {_EXPECTED}")
+        raise UserError(f"{title}: no class folders in it; {EXPECTED}")
     if stated:
         return _labelled(found, _stated_classes(found, names, notify), title, notify)
     classes: dict[Hashable, str] = {each.label: names.canonical_name(each.label) for each in found if each.label}

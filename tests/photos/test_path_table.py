@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 from batchgender.errors import UserError
-from batchgender.report.groups_csv import join_by_path, read_groups
+from batchgender.photos.path_table import join_by_path, read_path_table
 
 
 def groups_file(folder: Path, text: str | bytes) -> str:
@@ -19,13 +19,14 @@ def joined_rows(folder: Path, paths: Sequence[str], photos: Sequence[str]) -> di
     """Which row each photo is joined with, by the row's own path as its group."""
     file = groups_file(folder, "path,row\n" + "".join(f"{path},{path}\n" for path in paths))
     return {
-        photo: row for photo, (row,) in join_by_path(read_groups(file), lambda: photos, lambda line: None).rows.items()
+        photo: row
+        for photo, (row,) in join_by_path(read_path_table(file), lambda: photos, lambda line: None).rows.items()
     }
 
 
 def test_columns_rows_and_empty_cells_are_read(tmp_path: Path) -> None:
     text = '\ufeffpath, age band ,place\r\n"a, b.jpg",0-12,\r\nc.jpg, 13-60 ,"Rio\nde Janeiro"\r\n\r\n'
-    groups = read_groups(groups_file(tmp_path, text))
+    groups = read_path_table(groups_file(tmp_path, text))
     assert groups.columns == ["age band", "place"]
     assert groups.rows == {"a, b.jpg": ("0-12", ""), "c.jpg": ("13-60", "Rio de Janeiro")}
 
@@ -49,7 +50,7 @@ def test_what_spreadsheets_write_is_read_and_joined_in_either_spelling(
     file = groups_file(tmp_path, unicodedata.normalize(form, text).encode(encoding))
     photo = unicodedata.normalize(other, "å/é.jpg")
     for photos in ([photo], [photo, "other.jpg"], [f"photos/{photo}"]):
-        groups = join_by_path(read_groups(file), photos.copy, lambda line: None)
+        groups = join_by_path(read_path_table(file), photos.copy, lambda line: None)
         assert list(groups.of(photos[0])) == ["3,5", unicodedata.normalize(form, "Köln")]
 
 
@@ -61,9 +62,9 @@ def both_forms(path: str) -> tuple[str, str]:
 def test_one_name_in_two_spellings_with_different_groups_is_said(tmp_path: Path) -> None:
     composed, apart = both_forms("é.jpg")
     for photos in ([composed], [apart], ["a.jpg"]):
-        with pytest.raises(UserError, match="'é.jpg' stands twice, in two spellings, with different groups"):
+        with pytest.raises(UserError, match="'é.jpg' stands twice, in two spellings, with different values"):
             joined_rows(tmp_path, ["a.jpg", composed, apart], photos)
-    groups = read_groups(groups_file(tmp_path, f"path,age\n{composed},1\n{apart},1\n"))
+    groups = read_path_table(groups_file(tmp_path, f"path,age\n{composed},1\n{apart},1\n"))
     assert join_by_path(groups, lambda: [apart], print).of(apart) == ("1",)
 
 
@@ -73,7 +74,7 @@ def test_a_row_is_first_the_photos_whose_name_it_is_exactly(tmp_path: Path) -> N
     assert joined_rows(tmp_path, [apart, composed], [composed, apart]) == {composed: composed, apart: apart}
     said: list[str] = []
     for row, other in ((composed, apart), (apart, composed)):
-        groups = read_groups(groups_file(tmp_path, f"path,age\n{row},1\n"))
+        groups = read_path_table(groups_file(tmp_path, f"path,age\n{row},1\n"))
         joined = join_by_path(groups, lambda: (composed, apart), said.append)
         assert (joined.of(row), joined.of(other)) == (("1",), ("",))
     assert len(said) == 2 and "1 of 2 photos have no row of their own" in said[0]
@@ -87,7 +88,7 @@ def test_paths_of_windows_are_joined_and_bytes_shown_escaped_are_no_folders(tmp_
 
 
 def test_a_path_may_stand_twice_with_the_same_groups(tmp_path: Path) -> None:
-    assert len(read_groups(groups_file(tmp_path, "path,age\na.jpg,1\na.jpg,1\n")).rows) == 1
+    assert len(read_path_table(groups_file(tmp_path, "path,age\na.jpg,1\na.jpg,1\n")).rows) == 1
 
 
 @pytest.mark.parametrize(
@@ -100,27 +101,27 @@ def test_a_path_may_stand_twice_with_the_same_groups(tmp_path: Path) -> None:
         (",path,age\n0,a.jpg,1\n", "a column without a name or with that of another"),
         ("path,age\na.jpg,1\nb.jpg\n", "line 3 has 1 cells, the first line 2"),
         ("sep=;\r\n\r\npath;age\r\na.jpg;1\r\nb.jpg\r\n", "line 5 has 1 cells, the first line 2"),
-        ("path,age\na.jpg,1\na.jpg,2\n", "'a.jpg' stands twice with different groups"),
+        ("path,age\na.jpg,1\na.jpg,2\n", "'a.jpg' stands twice with different values"),
         ("path,age\ncafé.jpg,1\n".encode("latin-1"), "not UTF-8"),
         ("path,age\na.jpg," + "x" * 200_000, "damaged or no CSV"),
     ],
 )
 def test_a_file_that_is_no_groups_file_is_said_in_one_line(tmp_path: Path, text: str | bytes, message: str) -> None:
     with pytest.raises(UserError, match=message) as raised:
-        read_groups(groups_file(tmp_path, text))
+        read_path_table(groups_file(tmp_path, text))
     assert "\n" not in str(raised.value)
 
 
 def test_a_file_that_is_not_there_or_a_folder_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file; check --groups"):
-        read_groups(str(tmp_path / "none.csv"))
+        read_path_table(str(tmp_path / "none.csv"))
     with pytest.raises(UserError, match="Is a directory"):
-        read_groups(str(tmp_path))
+        read_path_table(str(tmp_path))
 
 
 def test_paths_that_are_the_same_are_joined_and_the_other_photos_counted(tmp_path: Path) -> None:
     said: list[str] = []
-    groups = read_groups(groups_file(tmp_path, "path,age\nf/1.jpg,1\nf/9.jpg,2\n1.jpg,3\n"))
+    groups = read_path_table(groups_file(tmp_path, "path,age\nf/1.jpg,1\nf/9.jpg,2\n1.jpg,3\n"))
     rows = join_by_path(groups, lambda: ["f/1.jpg", "f/2.jpg", "g/1.jpg"], said.append).rows
     # Where one path is the same, no other is guessed: g/1.jpg is not 1.jpg.
     assert rows["f/1.jpg"] == ("1",) and "g/1.jpg" not in rows
