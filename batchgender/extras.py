@@ -10,6 +10,7 @@ _MODULES = {
     "train": ("torch", "torchvision", "datasets", "matplotlib", "onnxscript"),
     "tune": ("optuna",),
     "audit": ("cleanlab", "imagehash"),
+    "hub": ("huggingface_hub",),
     "openvino": ("openvino",),
     "remote": ("adlfs", "aiohttp", "fsspec", "gcsfs", "s3fs"),
     "coreml": ("coremltools",),

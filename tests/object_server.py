@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, unquote
 from xml.sax.saxutils import escape
 
@@ -218,8 +218,18 @@ def _azure_page(entries: list[tuple[str, int]], token: str) -> str:
     )
 
 
+class _Served(Protocol):
+    port: int
+    _ended: asyncio.Event
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse: ...
+
+
+Served = TypeVar("Served", bound=_Served)
+
+
 @contextlib.contextmanager
-def serving(server: ObjectServer, certificate: str = "") -> Iterator[ObjectServer]:
+def serving(server: Served, certificate: str = "") -> Iterator[Served]:
     """Have a server serve on a port of loopback, on a thread of its own; by TLS with a file of certificate and key."""
     loop = asyncio.new_event_loop()
     started = threading.Event()

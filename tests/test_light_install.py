@@ -89,6 +89,7 @@ def test_photos_that_need_an_extra_are_rows_that_name_it(run: Run, tmp_path: Pat
         ("train", ["tune", "--data", "faces"]),
         ("audit", ["audit", "faces"]),
         ("openvino", ["classify", "faces", "--provider", "openvino", "--out", "x.csv"]),
+        ("hub", ["classify", "faces", "--model", "hf:acme/one", "--out", "x.csv"]),
         ("remote", ["classify", "s3://bucket/photos/", "--out", "x.csv"]),
     ],
 )

@@ -13,7 +13,7 @@ from batchgender.io import Notify
     "models",
     metavar="FILE",
     multiple=True,
-    help="May be given several times; `packaged` is one.  [default: classify's]",
+    help="May be given several times; `packaged`, or hf:OWNER/NAME of the Hugging Face Hub.  [default: classify's]",
 )
 @click.option("--workers", type=click.IntRange(1), help="Cores to use.  [default: all]")
 @click.option("--json", "json_file", metavar="FILE", callback=check_json, help="Write the figures, too.")

@@ -45,6 +45,10 @@ def calibrate(
     """
     if target_accuracy is not None and equal_recall:
         raise click.UsageError("--target-accuracy and --equal-recall exclude each other")
+    from batchgender.model.hub_file import is_hub_name
+
+    if is_hub_name(checkpoint):
+        raise click.UsageError(f"{checkpoint}: a checkpoint of the Hub is not changed; give a file of this machine")
     require_extra("train", "batchgender calibrate")
     from batchgender.training.calibration import calibrate as fit
     from batchgender.training.calibration import calibration_text

@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 @click.option(
     "--model",
     metavar="FILE",
-    help="ONNX model, or `packaged`.  [default: exports/batchgender.onnx if there is one, else the packaged one]",
+    help="ONNX model, `packaged`, or hf:OWNER/NAME of the Hugging Face Hub.  [default: exports/batchgender.onnx if"
+    " there is one, else the packaged one]",
 )
 @click.option(
     "--report",

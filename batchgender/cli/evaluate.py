@@ -49,7 +49,8 @@ def evaluate(
 ) -> None:
     """Measure a checkpoint or model file on labelled photos.
 
-    MODEL is a file, or `packaged`. An ONNX file on folders or a list of photos needs no PyTorch.
+    MODEL is a file, `packaged`, or hf:OWNER/NAME of the Hugging Face Hub. An ONNX file on folders or a list of photos
+    needs no PyTorch.
 
     \b
     Examples:

@@ -82,10 +82,14 @@ def export(
     if quantize and set(formats) != {"onnx"}:
         raise click.UsageError("--quantize is for --format onnx alone")
     require_extra("train", "batchgender export")
+    from batchgender.model.open_model import named_model
     from batchgender.training.run_folders import newest
     from batchgender.training.run_plan import BEST, RUNS
 
-    chosen = checkpoint or str(newest(RUNS, BEST, "train first, or name a checkpoint"))
+    if checkpoint:
+        chosen = named_model(checkpoint, notify)
+    else:
+        chosen = str(newest(RUNS, BEST, "train first, or name a checkpoint"))
     notify(f"checkpoint: {chosen}")
     if compare:
         from batchgender.export.size_table import measure_variants, size_table_text

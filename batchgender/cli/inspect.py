@@ -11,8 +11,8 @@ import click
 def inspect(model: str, as_json: bool) -> None:
     """Print a model file's format, graph and metadata, and whether classify takes it.
 
-    MODEL is a file, or `packaged`. An ONNX file of batchgender runs its self-check: exit 1 where its answers to the
-    pictures in it are not those stored with them.
+    MODEL is a file, `packaged`, or hf:OWNER/NAME of the Hugging Face Hub. An ONNX file of batchgender runs its
+    self-check: exit 1 where its answers to the pictures in it are not those stored with them.
 
     \b
     Examples:

@@ -34,7 +34,9 @@ from batchgender.photos.labels import LabelNames
 )
 @click.option("--pretrained", is_flag=True, help="Begin with torchvision's ImageNet weights.")
 @click.option(
-    "--weights", metavar="FILE", help="Begin with the weights of a file, or with the packaged model's: `packaged`."
+    "--weights",
+    metavar="FILE",
+    help="Begin with the weights of a file, of the packaged model (`packaged`), or of hf:OWNER/NAME of the Hub.",
 )
 @click.option(
     "--teacher",
@@ -97,8 +99,8 @@ def train(
     from batchgender.training.run_plan import new_run, resumed_run
     from batchgender.training.train import train as start
 
-    options["weights"] = "imagenet" if pretrained else weights and named_model(weights)
-    options["teacher"] = [named_model(file) for file in options["teacher"]]
+    options["weights"] = "imagenet" if pretrained else weights and named_model(weights, notify)
+    options["teacher"] = [named_model(file, notify) for file in options["teacher"]]
     given = {key: value for key, value in options.items() if value not in (None, [])}
     plan = (resumed_run if resume else new_run)(given, data, out, label_names, labels)
     figures = start(plan, device, notify, tensorboard)

@@ -20,13 +20,15 @@ def load_any_model(
     trust: bool = False,
     notify: Notify = silent,
 ) -> LoadedModel:
-    """Open a checkpoint, an exported model in any format but Core ML, or "packaged"; raises UserError on others.
+    """Open a checkpoint, an exported model in any format but Core ML, "packaged", or one of the Hub.
+
+    Raises UserError on others.
 
     `foreign` is for an ONNX file that is not from batchgender, and `notify` gets what is assumed of it; `flip` averages
     a checkpoint's answers over the photo and its mirror image, which an exported file does or does not by itself.
     TorchScript and torch.export files can run any code, and are opened with `trust` alone. ONNX needs no PyTorch.
     """
-    file = named_model(name)
+    file = named_model(name, notify)
     kind = kind_of_file(file)
     if flip and kind is not FileKind.CHECKPOINT:
         raise UserError(f"{file}: an exported model; it averages mirror images where `export --flip` made it")

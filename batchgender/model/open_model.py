@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from batchgender.errors import UserError
 from batchgender.io import Notify, silent
 from batchgender.model.foreign_options import NOTHING_SAID, ForeignOptions
+from batchgender.model.hub_file import fetch_hub_file, is_hub_name
 from batchgender.model.metadata import METADATA_KEY, ModelInfo
 from batchgender.model.session import CPU, Session, open_session, provider_named, session_over
 from batchgender.version import __version__
@@ -31,14 +32,21 @@ class Model:
     """An open model: `predict` turns uint8 [B, H, W, 3] RGB into float32 [B, classes] probabilities.
 
     Made by `open_model`. Several threads may call it, each of which computes on one core. `digest` is the SHA-256 of
-    the file, in hex; `foreign` is how a file that is not from batchgender is fed and read.
+    the file, in hex; `foreign` is how a file that is not from batchgender is fed and read; `name` is what a user calls
+    it, which is not its file where it came from the Hub.
     """
 
     def __init__(
-        self, file: str, session: Session, digest: str, info: ModelInfo, foreign: "ForeignModel | None" = None
+        self,
+        file: str,
+        session: Session,
+        digest: str,
+        info: ModelInfo,
+        foreign: "ForeignModel | None" = None,
+        name: str = "",
     ) -> None:
         self.file, self.digest, self.info, self.foreign = file, digest, info, foreign
-        self.session = session
+        self.session, self.name = session, name or file
 
     @property
     def size(self) -> tuple[int, int]:
@@ -57,7 +65,7 @@ class Model:
         if Path(self.file) == PACKAGED_MODEL:
             return f"packaged model {__version__}"
         kind = ", ".join(word for word in (self.info.architecture, self.info.precision) if word)
-        return f"{self.file} (not from batchgender)" if self.foreign else f"{self.file} ({kind})"
+        return f"{self.name} (not from batchgender)" if self.foreign else f"{self.name} ({kind})"
 
     @property
     def fingerprint(self) -> str:
@@ -88,7 +96,7 @@ class Model:
 
     def with_session(self, session: Session) -> "Model":
         """The same model, computed by another session over its file."""
-        return Model(self.file, session, self.digest, self.info, self.foreign)
+        return Model(self.file, session, self.digest, self.info, self.foreign, self.name)
 
 
 def open_model(
@@ -99,23 +107,26 @@ def open_model(
 ) -> Model:
     """Open an ONNX model file; with none given, `exports/batchgender.onnx`, else the packaged one, named "packaged".
 
-    Our own files describe themselves; a foreign classifier (float input, channels first or last) needs `foreign`, and
-    `notify` gets what is assumed of it. `session` is one that is open over the file already. Raises UserError where
-    the file is missing, damaged or no image classifier.
+    `hf:OWNER/NAME` is one of the Hugging Face Hub (see `hub_file`). Our own files describe themselves; a foreign
+    classifier (float input, channels first or last) needs `foreign`, and `notify` gets what is assumed of it. `session`
+    is one that is open over the file already. Raises UserError where the file is missing, damaged or no image
+    classifier.
     """
-    name = str(default_model()) if file is None else named_model(os.fspath(file))
+    asked = str(default_model()) if file is None else os.fspath(file)
+    name = named_model(asked, notify)
     # The file is hashed on a core that is idle while the session is made.
     with ThreadPoolExecutor(1) as pool:
         hashed = pool.submit(_digest, name)
         session = session or open_session(name)
     digest = hashed.result()
+    shown = asked if is_hub_name(asked) else name
     info = session_metadata(session, name)
     if info is None:
         # Here: with onnx, which reads foreign graphs, they take as long as to open a file of ours.
         from batchgender.model.foreign_model import open_foreign
 
         adapted = open_foreign(session, name, foreign, notify)
-        return Model(name, session, digest, adapted.info, adapted)
+        return Model(name, session, digest, adapted.info, adapted, shown)
     if given := foreign.given():
         raise UserError(f"{name}: describes itself; leave {', '.join(given)} out")
     outputs = {value.name for value in session.outputs}
@@ -124,7 +135,7 @@ def open_model(
     width = next(value.shape[-1] for value in session.outputs if value.name == "probabilities")
     if isinstance(width, int) and width != len(info.classes):
         raise UserError(f"{name}: names {len(info.classes)} classes and answers for {width}; export it again")
-    return Model(name, session, digest, info)
+    return Model(name, session, digest, info, name=shown)
 
 
 def default_model() -> Path:
@@ -138,8 +149,13 @@ def default_model() -> Path:
     )
 
 
-def named_model(name: str) -> str:
-    """The file that a model's name stands for: the packaged one for "packaged", else the name itself."""
+def named_model(name: str, notify: Notify = silent) -> str:
+    """The file that a model's name stands for: the packaged one for "packaged", else the name itself.
+
+    What `hf:OWNER/NAME` names is fetched; raises UserError where it can't be.
+    """
+    if is_hub_name(name):
+        return fetch_hub_file(name, notify)
     return str(PACKAGED_MODEL) if name == PACKAGED else name
 
 
