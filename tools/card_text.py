@@ -1,10 +1,8 @@
-"""What a model card says that no figure decides: purpose, data, licence, limits. Used by `model_card`."""
+"""What the packaged model's card says that no figure decides: data, licence, limits. Used by `model_card`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from batchgender.report.text import NOTE
 
 
 @dataclass(frozen=True)
@@ -30,17 +28,6 @@ _ABOUT = {
 - CelebA (Liu, Luo, Wang, Tang, ICCV 2015): whole heads of 89x109 pixels, the face about half as wide as the picture;
   press photos of celebrities. **For non-commercial research only.**""",
 }
-
-PURPOSE = f"""\
-## What it is for, and what not
-
-For aggregate statistics over collections of face photos that you may process, for research on such models, and as a
-beginning for a model of your own (`make train DATA=folder`). {NOTE}
-
-It must not be used to decide about a person, to grant or refuse access, to identify or profile anyone, to reveal or
-presume anybody's gender, or on people who have not been asked where the law wants that. Two labels do not describe
-everyone: people whom they don't fit are wrong by construction.
-"""
 
 _DATA = """\
 ## Data and licence

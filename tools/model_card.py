@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from card_text import PURPOSE, SOURCES, data_text, limits_text
+from card_text import SOURCES, data_text, limits_text
 
 from batchgender.errors import UserError, os_reason
 from batchgender.io import bounds, percent, written_whole
 from batchgender.model.inspection import read_metadata
 from batchgender.model.metadata import ModelInfo, SplitFigures
+from batchgender.publish.card import PURPOSE, calibration_text, markdown_table, recipe_table
 
 # The confidence whose answers are looked at in each group.
 _SURE = 0.9
@@ -43,7 +44,7 @@ def card(
         limits_text(trained, tested or trained),
         "## Recipe\n\n"
         f"The last training of `make default-model`: recipe `{recipe['name']}`, seed {recipe['seed']}; all of it:\n\n"
-        + _table(["key", "value"], [[f"`{key}`", f"`{json.dumps(value)}`"] for key, value in recipe.items()]),
+        + recipe_table(recipe),
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
@@ -56,25 +57,17 @@ def _figures(info: ModelInfo, report: Mapping[str, Any]) -> str:
         ["AUROC", f"{report['auroc']:.4f}"],
         ["calibration error (ECE, 15 bins)", f"{report['ece']:.4f}"],
     ]
-    fit = info.calibration
     lines = [
         "## Figures",
         f"On the {report['labelled']:,} test photos, which decided nothing in its training; 95 % Wilson intervals.",
-        _table(["", f"this file ({info.precision})"], rows),
+        markdown_table(["", f"this file ({info.precision})"], rows),
         f"Chance alone would give a perfectly calibrated model a calibration error of {report['ece_by_chance']:.4f} on"
         f" so many photos. Of the most confident {percent(most['coverage'])} of the photos (coverage) this file is"
         f" right on {percent(most['accuracy'])}.",
         _checkpoint(info.metrics) if info.metrics else "",
-        f"Temperature {info.temperature:.3f}, fitted on {fit.photos:,} validation photos: calibration error"
-        f" {fit.ece_before:.4f} before and {fit.ece_after:.4f} after."
-        if fit
-        else "",
-        f"The decision threshold was then moved to where the recalls on these photos are nearest (bias"
-        f" {info.bias[1]:+.3f} on {info.classes[1]}): a small gap between the recalls is fitted, not learnt."
-        if any(info.bias)
-        else "",
+        *calibration_text(info),
         "Where answers below a confidence are left out (`classify --threshold`), coverage is the share answered:",
-        _table(
+        markdown_table(
             ["confidence at least", "coverage", "accuracy"],
             [[f"{p['threshold']:.2f}", percent(p["coverage"]), percent(p["accuracy"])] for p in report["coverage"]],
         ),
@@ -118,7 +111,7 @@ def _groups(groups: Mapping[str, Any] | None) -> str:
             for name, group in figures["groups"].items()
         ]
         recalls = [f"recall {name}" for name in names]
-        tables.append(_table([column, "photos", "accuracy", *recalls, "ECE", f"at {_SURE:.2f}"], rows))
+        tables.append(markdown_table([column, "photos", "accuracy", *recalls, "ECE", f"at {_SURE:.2f}"], rows))
         if figures["accuracy_gap"] is not None:
             odds = figures["equalized_odds_difference"]
             tables.append(
@@ -136,10 +129,6 @@ def _sure(coverage: Sequence[Mapping[str, Any]]) -> str:
 def _share(figures: Mapping[str, Any], key: str) -> str:
     interval = figures[f"{key}_interval_95"]
     return "-" if interval is None else f"{percent(figures[key])} ({bounds(interval)})"
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows))
 
 
 def write_card(model: str, report_file: str, out: str, trained: Sequence[str], tested: Sequence[str] = ()) -> None:

@@ -18,6 +18,7 @@ from batchgender.cli.fetch_detector import fetch_detector
 from batchgender.cli.inspect import inspect
 from batchgender.cli.options import show_traceback, traceback_option
 from batchgender.cli.prevalence import prevalence
+from batchgender.cli.publish import publish
 from batchgender.cli.train import train
 from batchgender.cli.tune import tune
 from batchgender.errors import UserError, os_reason
@@ -98,6 +99,7 @@ for command in (
     calibrate,
     tune,
     export,
+    publish,
 ):
     command.params.append(traceback_option())
     main.add_command(command)
