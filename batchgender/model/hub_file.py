@@ -103,7 +103,7 @@ def hub_errors(text: str) -> Iterator[None]:
     except errors.HfHubHTTPError as error:
         if error.response is not None and error.response.status_code >= 500:
             raise Unreachable(f"{hub_host()} answers HTTP {error.response.status_code}") from error
-        raise UserError(f"{text}: {_refusal(error)}") from error
+        raise UserError(f"{text}: {refusal(error)}") from error
     except errors.LocalEntryNotFoundError as error:
         raise Unreachable(f"no answer from {hub_host()} ({first_line(error.__cause__ or error)})") from error
     except errors.HFValidationError as error:
@@ -116,17 +116,17 @@ def hub_errors(text: str) -> Iterator[None]:
         raise Unreachable(f"no answer from {hub_host()} ({first_line(error)})") from error
 
 
-def _refusal(error: Any) -> str:
-    """Why the Hub refuses, in words: not its own, which name pages and requests."""
+def refusal(error: Any, what: str = "model") -> str:
+    """Why the Hub refuses a `what`, of its client's HfHubHTTPError: not in its own words, which name requests."""
     from huggingface_hub import errors
 
     code = error.response.status_code if error.response is not None else 0
     if isinstance(error, errors.GatedRepoError):
         return f"is gated: its owner lets in who asks; ask on its page on {hub_host()}, then {_LOG_IN}"
     if isinstance(error, errors.RevisionNotFoundError):
-        return "no such revision of this model"
+        return f"no such revision of this {what}"
     if isinstance(error, errors.RepositoryNotFoundError):
-        return f"no such model on {hub_host()}, or a private one: check the name, or {_LOG_IN} as who may read it"
+        return f"no such {what} on {hub_host()}, or a private one: check the name, or {_LOG_IN} as who may read it"
     if code == 401:
         return f"{hub_host()} does not know the token that is set: {_LOG_IN} again"
     if code == 403:

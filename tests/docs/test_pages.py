@@ -36,8 +36,8 @@ MANUAL = [page for page in sorted((ROOT / "docs").glob("*.md")) if page.name != 
 PAGES = [README, *MANUAL, ROOT / "CONTRIBUTING.md", EMBEDDING]
 # What trains, or goes on from what was trained, exported or stopped before: run by a test of its own.
 AFTER_TRAINING = ("train", "tune", "calibrate", "export", "--resume", "runs/", "exports/", "other.onnx")
-# What asks other machines: tests/cli/test_remote_photos.py and tests/faces/test_detector_file.py run such on this one.
-AFAR = ("://", "fetch-detector")
+# What asks other machines; test_remote_photos.py, test_detector_file.py, test_hub_file.py and test_publish.py run such.
+AFAR = ("://", "hf:", "fetch-detector")
 # The same commands in seconds: of an option that is given twice, the last counts.
 SHORT = {"train": ("--epochs", "1"), "tune": ("--trials", "1", "--epochs", "1")}
 

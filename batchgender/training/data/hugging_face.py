@@ -2,6 +2,7 @@
 
 import logging
 import re
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -9,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import datasets.exceptions
+from datasets.table import CastError
+from huggingface_hub.errors import HfHubHTTPError
 
 from batchgender.errors import UserError
-from batchgender.io import Notify, first_line
+from batchgender.io import Notify, first_line, silent
+from batchgender.model.hub_file import refusal
 from batchgender.training.data.splits import split_named
 
 # Without an answer for so long the Hub counts as unreachable; its own retries take half a minute.
@@ -54,20 +59,41 @@ def load_hub(source: str, notify: Notify, otherwise: str) -> Any:
     Raises UserError without either; `otherwise` ends it: what else a user can do.
     """
     notify(f"loading {source} from the Hugging Face Hub")
-    # Its retries are said line by line; what comes of them is said once, below.
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    unreachable = not datasets.config.HF_HUB_OFFLINE and not _answers(datasets.config.HF_ENDPOINT)
-    if unreachable:
+    # Retries and errors are said line by line; what comes of them is said once, below.
+    for name in ("huggingface_hub", "datasets"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    if notify is silent or not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+    missing = ""
+    if datasets.config.HF_HUB_OFFLINE:
+        missing = "HF_HUB_OFFLINE is set"
+        notify(f"{missing}: looking for a copy in the cache")
+    elif not _answers(datasets.config.HF_ENDPOINT):
+        missing = "no answer"
         notify("the Hub does not answer: looking for a copy in the cache")
         _go_offline()
     try:
         return datasets.load_dataset(source)
     except Exception as error:  # Hub, network and cache each raise their own.
-        reason = "no answer, and no copy in the cache" if unreachable else first_line(error)
+        reason = f"{missing}, and no copy in the cache" if missing else _reason(error)
         raise UserError(
             f"{source}: can't load it from the Hugging Face Hub ({reason});"
             f" check the id and the network, or {otherwise}"
         ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """Why a dataset can't be loaded: what the Hub says, or what is wrong with its files, beneath the general error."""
+    causes = [error]
+    while cause := causes[-1].__cause__:
+        causes.append(cause)
+    for each in causes:
+        if isinstance(each, HfHubHTTPError):
+            return refusal(each, "dataset")
+        if isinstance(each, CastError):
+            found, stated = (", ".join(names) for names in (each.table_column_names, each.requested_column_names))
+            return f"its files have the columns {found}, and its card states {stated}"
+    return first_line(causes[-1] if isinstance(error, datasets.exceptions.DatasetGenerationError) else error)
 
 
 def _answers(address: str) -> bool:
