@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import BLUE, RED, one_line_error, write_picture
+from foreign_files import write_foreign
 from numpy.typing import NDArray
+from onnx import TensorProto, helper
 
 from batchgender.classify import inference
 from batchgender.classify.worker_processes import can_isolate
@@ -204,6 +206,35 @@ def test_a_photo_that_hangs_does_not_hold_up_ctrl_c(many: Path, red_or_blue: Pat
     _, said = run.communicate(timeout=10)
     assert run.returncode == 130 and "go on with --resume" in said
     assert not [pid for pid in below if Path(f"/proc/{pid}").exists()]
+
+
+def test_a_model_that_never_ends_does_not_hold_up_ctrl_c(
+    command: Callable[..., subprocess.Popen[str]], photos: Path, tmp_path: Path
+) -> None:
+    at, on, still = (
+        helper.make_tensor_value_info(name, kind, [])
+        for name, kind in (("at", TensorProto.INT64), ("on", TensorProto.BOOL), ("still", TensorProto.BOOL))
+    )
+    passed, again = (helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("passed", "again"))
+    steps = [helper.make_node("Identity", ["on"], ["still"]), helper.make_node("Identity", ["passed"], ["again"])]
+    body = helper.make_graph(steps, "body", [at, on, passed], [still, again])
+    forever = helper.make_node("Loop", ["times", "true", "logits"], ["end"], body=body)
+    constants = {"times": np.array(2**62), "true": np.array(True)}
+    model = write_foreign(
+        tmp_path / "loop.onnx", [forever], {"end": ["n", 2]}, weight=np.eye(3, 2), constants=constants
+    )
+    options = ["--classes", "male,female", "--mean", "0,0,0", "--std", "1,1,1", "--faces", "off"]
+    run = command("classify", photos, "--model", model, *options, "--out", tmp_path / "r.csv")
+    assert run.stderr
+    while not run.stderr.readline().startswith("computed by"):
+        assert run.poll() is None
+    time.sleep(1)
+    assert run.poll() is None
+    try:
+        run.send_signal(signal.SIGINT)
+        assert run.wait(20) == 130
+    finally:
+        run.kill()
 
 
 def test_processes_share_a_limit_of_memory_and_one_may_have_all() -> None:
