@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -284,7 +285,7 @@ class Ended:
         return last
 
 
-def run_lines(environment: dict[str, str], *lines: list[object]) -> list[Ended]:
+def run_lines(environment: dict[str, str], *lines: Sequence[object]) -> list[Ended]:
     """Run command lines of batchgender in one other process of this environment."""
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM],
