@@ -1,6 +1,7 @@
 """Models of the Hugging Face Hub: `hf:OWNER/NAME` names one, which huggingface_hub fetches into its usual cache."""
 
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,11 +75,11 @@ def fetch_hub_file(text: str, notify: Notify = silent) -> str:
 
 
 def prepare_hub_client(notify: Notify) -> None:
-    """Have huggingface_hub log no line of its own, and draw no bars in a quiet run."""
+    """Have huggingface_hub log no line of its own, and draw bars on a terminal alone, where the run is not quiet."""
     from huggingface_hub.utils import disable_progress_bars, logging
 
     logging.set_verbosity_error()
-    if notify is silent:
+    if notify is silent or sys.stderr is None or not sys.stderr.isatty():
         disable_progress_bars()
 
 

@@ -118,7 +118,7 @@ def test_a_model_that_is_published_is_fetched_by_its_name(
         classified(made.model),
     )
     assert published.exit_code == 0 and published.stdout.strip() == f"{hub.url}/somebody/faces"
-    assert "published, public: README.md, model.onnx" in published.stderr
+    assert published.stderr.splitlines() == ["published, public: README.md, model.onnx"]
     assert fetched.exit_code == 0 and fetched.stdout == local.stdout
     assert again.exit_code == 0, again.stderr
     files = hub.repositories["models/somebody/faces"].revisions["main"]

@@ -62,7 +62,7 @@ def load_hub(source: str, notify: Notify, otherwise: str) -> Any:
     # Retries and errors are said line by line; what comes of them is said once, below.
     for name in ("huggingface_hub", "datasets"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    if notify is silent or not sys.stderr.isatty():
+    if notify is silent or sys.stderr is None or not sys.stderr.isatty():
         datasets.disable_progress_bars()
     missing = ""
     if datasets.config.HF_HUB_OFFLINE:
