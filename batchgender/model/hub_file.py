@@ -1,5 +1,6 @@
 """Models of the Hugging Face Hub: `hf:OWNER/NAME` names one, which huggingface_hub fetches into its usual cache."""
 
+import logging
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -76,9 +77,9 @@ def fetch_hub_file(text: str, notify: Notify = silent) -> str:
 
 def prepare_hub_client(notify: Notify) -> None:
     """Have huggingface_hub log no line of its own, and draw bars on a terminal alone, where the run is not quiet."""
-    from huggingface_hub.utils import disable_progress_bars, logging
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
-    logging.set_verbosity_error()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     if notify is silent or sys.stderr is None or not sys.stderr.isatty():
         disable_progress_bars()
 

@@ -1,7 +1,7 @@
 """The head of a card, in YAML: what the Hugging Face Hub finds, filters and shows models by."""
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from batchgender.model.metadata import ModelInfo, SplitFigures
 from batchgender.publish.dataset_named import dataset_named
@@ -44,7 +44,9 @@ def card_head(info: ModelInfo, title: str) -> str:
     from huggingface_hub import ModelCardData
 
     listed = listed_license(info.license)
-    terms = {} if listed or not info.license else {"license_name": "terms-in-license", "license_link": LICENSE_FILE}
+    terms: dict[str, Any] = (
+        {} if listed or not info.license else {"license_name": "terms-in-license", "license_link": LICENSE_FILE}
+    )
     dataset, _ = dataset_named(info.dataset)
     head = ModelCardData(
         license=listed or ("other" if info.license else None),
