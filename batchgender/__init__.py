@@ -20,14 +20,17 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 if TYPE_CHECKING:
     from batchgender.classify.pipeline import Classifier, load_classifier
     from batchgender.errors import UserError
+    from batchgender.explanation.explain import Explanation, explain
     from batchgender.results.rows import Row
 
-__all__ = ["Classifier", "Row", "UserError", "__version__", "load_classifier"]
+__all__ = ["Classifier", "Explanation", "Row", "UserError", "__version__", "explain", "load_classifier"]
 
 _MODULES = {
     "Classifier": "classify.pipeline",
+    "Explanation": "explanation.explain",
     "Row": "results.rows",
     "UserError": "errors",
+    "explain": "explanation.explain",
     "load_classifier": "classify.pipeline",
 }
 

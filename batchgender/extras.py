@@ -16,6 +16,8 @@ _MODULES = {
     "coreml": ("coremltools",),
     "tensorboard": ("tensorboard",),
     "tflite": ("litert_torch",),
+    "explain": ("captum", "torch", "torchvision"),
+    "ui": ("gradio", "uvicorn"),
 }
 
 
@@ -24,9 +26,13 @@ def require_extra(extra: str, purpose: str, modules: Sequence[str] = ()) -> None
 
     Imports nothing of it.
     """
-    missing = [name for name in modules or _MODULES[extra] if find_spec(name) is None]
-    if missing:
+    if missing := missing_modules(extra, modules):
         raise UserError(missing_extra(extra, purpose, *missing))
+
+
+def missing_modules(extra: str, modules: Sequence[str] = ()) -> list[str]:
+    """The modules of an extra, or these of it, that are not installed; imports none."""
+    return [name for name in modules or _MODULES[extra] if find_spec(name) is None]
 
 
 def missing_extra(extra: str, purpose: str, *missing: str) -> str:

@@ -13,6 +13,7 @@ from batchgender.cli.calibrate import calibrate
 from batchgender.cli.classify import classify
 from batchgender.cli.compare import compare
 from batchgender.cli.evaluate import evaluate
+from batchgender.cli.explain import explain
 from batchgender.cli.export import export
 from batchgender.cli.fetch_detector import fetch_detector
 from batchgender.cli.inspect import inspect
@@ -21,6 +22,7 @@ from batchgender.cli.prevalence import prevalence
 from batchgender.cli.publish import publish
 from batchgender.cli.train import train
 from batchgender.cli.tune import tune
+from batchgender.cli.ui import ui
 from batchgender.errors import UserError, os_reason
 from batchgender.io import bytes_shown
 from batchgender.version import __version__
@@ -88,6 +90,8 @@ def main(ctx: click.Context) -> None:
 main.params.append(traceback_option())
 for command in (
     classify,
+    ui,
+    explain,
     compare,
     prevalence,
     audit,

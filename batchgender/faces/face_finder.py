@@ -1,6 +1,6 @@
 """A photo to its faces, each cut as the model wants it: looked at small first, and larger where that is needed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -48,17 +48,26 @@ class FaceFinder:
 
         `data` is a file's bytes, or pixels uint8 [height, width, 3]. Raises UnreadablePhoto.
         """
-        wanted = size if isinstance(size, int) else max(size)
+        return [(face, image) for face, (image,) in self.cut_at(data, [size])]
+
+    def cut_at(
+        self, data: bytes | NDArray[np.uint8], sizes: Sequence[Size]
+    ) -> list[tuple[Face, list[NDArray[np.uint8]]]]:
+        """The same, each face's square in several sizes; those of the first size are the ones that `cut` gives."""
         with _room():
-            look = Look(data, 2 * wanted)
+            look = Look(data, 2 * _longer(sizes[0]))
             found = self.find(look)
             order = np.argsort(-found.boxes[:, 2:].prod(1), kind="stable")
+            chosen = order if self.every else order[:1]
+            squares: list[list[NDArray[np.uint8]]] = [[] for _ in chosen]
+            # Size by size: a larger copy that one asks for is what the next are cut from.
+            for size in sizes:
+                for at, images in zip(chosen, squares, strict=True):
+                    square = self._square(look, found.boxes[at], found.eyes[at], _longer(size))
+                    images.append(resize(square, size))
             return [
-                (
-                    _face(number, found.boxes[at], float(found.scores[at])),
-                    resize(self._square(look, found.boxes[at], found.eyes[at], wanted), size),
-                )
-                for number, at in enumerate(order if self.every else order[:1], 1)
+                (_face(number, found.boxes[at], float(found.scores[at])), images)
+                for number, (at, images) in enumerate(zip(chosen, squares, strict=True), 1)
             ]
 
     def found_in(self, data: bytes | NDArray[np.uint8]) -> FoundFaces:
@@ -144,6 +153,10 @@ def _sides(longer: int, min_face: int) -> Iterator[int]:
             yield round(needed) if side > _ALWAYS else side
             return
         yield side
+
+
+def _longer(size: Size) -> int:
+    return size if isinstance(size, int) else max(size)
 
 
 def _face(number: int, box: NDArray[np.float32], score: float) -> Face:

@@ -37,7 +37,8 @@ PAGES = [README, *MANUAL, ROOT / "CONTRIBUTING.md", EMBEDDING]
 # What trains, or goes on from what was trained, exported or stopped before: run by a test of its own.
 AFTER_TRAINING = ("train", "tune", "calibrate", "export", "--resume", "runs/", "exports/", "other.onnx")
 # What asks other machines; test_remote_photos.py, test_detector_file.py, test_hub_file.py and test_publish.py run such.
-AFAR = ("://", "hf:", "fetch-detector")
+# And what serves until it is stopped: test_ui.py.
+AFAR = ("://", "hf:", "fetch-detector", "batchgender ui")
 # The same commands in seconds: of an option that is given twice, the last counts.
 SHORT = {"train": ("--epochs", "1"), "tune": ("--trials", "1", "--epochs", "1")}
 

@@ -1,0 +1,4 @@
+"""A page to classify photos with, in a browser; it needs the extra `ui`.
+
+For others: `server.serve`.
+"""
