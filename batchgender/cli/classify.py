@@ -12,10 +12,12 @@ from batchgender.cli.options import (
     inference_options,
     label_names_option,
     labels_option,
+    model_option,
     no_nan,
     notify_thresholds,
     quiet_option,
     report_options,
+    verbose_option,
 )
 from batchgender.errors import UserError
 from batchgender.io import Notify, one_line
@@ -42,11 +44,7 @@ if TYPE_CHECKING:
     help=".csv, .jsonl or .parquet; - streams CSV to stdout.  [required but for --dry-run]",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be read and how long it takes here; write no results.")
-@click.option(
-    "--model",
-    metavar="FILE",
-    help="ONNX model, or `packaged`.  [default: exports/batchgender.onnx if there is one, else the packaged one]",
-)
+@model_option
 @click.option(
     "--report",
     "reports",
@@ -86,7 +84,7 @@ if TYPE_CHECKING:
 @click.option("--strict", is_flag=True, help="Exit with 3 where a photo could not be read.")
 @foreign_options
 @quiet_option
-@click.option("-v", "--verbose", is_flag=True, help="Name each photo that can't be read as it comes.")
+@verbose_option
 @click.pass_context
 def classify(
     ctx: click.Context,

@@ -18,6 +18,7 @@ from batchgender.cli.fetch_detector import fetch_detector
 from batchgender.cli.inspect import inspect
 from batchgender.cli.options import show_traceback, traceback_option
 from batchgender.cli.prevalence import prevalence
+from batchgender.cli.sort import sort
 from batchgender.cli.train import train
 from batchgender.cli.tune import tune
 from batchgender.errors import UserError, os_reason
@@ -87,6 +88,7 @@ def main(ctx: click.Context) -> None:
 main.params.append(traceback_option())
 for command in (
     classify,
+    sort,
     compare,
     prevalence,
     audit,
