@@ -102,7 +102,7 @@ class Classifier:
 
     def description(self, in_processes: bool) -> Iterator[str]:
         """Lines on what computes the answers, on threads or in processes of their own: the model, these, the faces."""
-        yield from self.model.description()
+        yield f"model: {self.model.description}"
         kind = "processes" if in_processes else "threads"
         yield f"threads: {self._threads()} that read photos; {kind} that decode and infer: {self.workers}"
         yield f"batches: up to {self.batch_size} photos"

@@ -15,7 +15,6 @@ from batchgender.cli.options import (
     threshold_option,
     verbose_option,
 )
-from batchgender.cli.photo_inputs import open_photos
 from batchgender.errors import UserError
 from batchgender.io import Notify
 from batchgender.photos.labels import DEFAULT_NAMES
@@ -88,6 +87,8 @@ def sort(
         for name in _OF_CLASSIFYING:
             if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
                 raise click.UsageError(f"--{name.replace('_', '-')} and --results exclude each other")
+    from batchgender.cli.photo_inputs import open_photos
+
     source = open_photos(photos, None, False, DEFAULT_NAMES, notify, leave_out=into)
     if (link or move) and not source.of_files:
         raise UserError(
@@ -158,6 +159,6 @@ def _notify_found(found: "Sorted", into: Path, how: str, results: str | None, no
     if found.gone:
         notify(f"{found.gone:,} photos of {rows} are gone")
     if found.newer:
-        notify(f"{found.newer:,} photos have changed since {rows} were written; sorted by the rows that are there")
+        notify(f"{found.newer:,} photos are newer than {rows}: they may have changed since, and went by the rows that are there")
     if found.without_row:
         notify(f"{found.without_row:,} photos have no row in {rows}: they stay where they are")

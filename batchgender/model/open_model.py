@@ -59,14 +59,12 @@ class Model:
         kind = ", ".join(word for word in (self.info.architecture, self.info.precision) if word)
         return f"{self.file} (not from batchgender)" if self.foreign else f"{self.file} ({kind})"
 
-    def description(self) -> list[str]:
-        """Lines on what it is and what computes it."""
+    @property
+    def description(self) -> str:
+        """The model in a line: its file, and what goes in and comes out."""
         height, width = self.size
         classes = ", ".join(self.info.classes)
-        return [
-            f"model: {self.file}, SHA-256 {self.digest[:12]}; {width} x {height} pixels; classes {classes}",
-            f"execution provider: {self.session.provider}",
-        ]
+        return f"{self.file}, SHA-256 {self.digest[:12]}; {width} x {height} pixels; classes {classes}"
 
     @property
     def fingerprint(self) -> str:

@@ -45,9 +45,9 @@ class PhotoSource:
     (`reading.is_photo`). Hidden files (a leading dot) are left out, and folders that systems make
     (`folder.is_system_folder`). `names` are what folders may call the classes; with None no folder's name counts as a
     label. `fps` is how many frames a second are taken of videos; with None these are left out. `opened` are places
-    beside the inputs, whose photos come last and in their own order: lists, for example. `leave_out` is a folder of which
-    no photo is found, by a pattern neither, unless an input names it or what is in it. Raises UserError where an input
-    does not exist, is no photo, or can't be opened as what its ending says.
+    beside the inputs, whose photos come last and in their own order: lists, for example. `leave_out` is a folder that
+    no walk looks into, and no pattern, unless an input is in it. Raises UserError where an input does not exist, is no
+    photo, or can't be opened as what its ending says.
     """
 
     def __init__(

@@ -41,7 +41,7 @@ class Sorted:
 
     `symbolic` are links that are no hard ones, `newer` photos changed after their rows were written, `gone` rows whose
     photo is nowhere, `without_row` photos that the results have no row of, `frames` rows of videos. `failed` are photos
-    that stay where they are, by the reason: how many, and the first. `run` is that of the classification, if there was one.
+    that stay where they are, by the reason: how many, and the first. `run` is the classification, if there was one.
     """
 
     folders: Counter[str] = field(default_factory=Counter)
