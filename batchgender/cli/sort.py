@@ -159,6 +159,8 @@ def _notify_found(found: "Sorted", into: Path, how: str, results: str | None, no
     if found.gone:
         notify(f"{found.gone:,} photos of {rows} are gone")
     if found.newer:
-        notify(f"{found.newer:,} photos are newer than {rows}: they may have changed since, and went by the rows that are there")
+        notify(
+            f"{found.newer:,} photos are newer than {rows}: they may have changed, and went by the rows that are there"
+        )
     if found.without_row:
         notify(f"{found.without_row:,} photos have no row in {rows}: they stay where they are")

@@ -99,7 +99,8 @@ class Placer:
         if self.how == MOVE:
             _check_removable(file)
             if target.is_symlink() and not os.path.islink(file):
-                os.replace(file, target)
+                # A link of an earlier run.
+                self._make(original, target)
             else:
                 _remove(file)
         elif os.path.samefile(file, target):

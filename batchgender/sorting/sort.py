@@ -136,9 +136,9 @@ def _classify(
         notify(f"{target.rows}: of a run that was stopped; goes on with its rows")
         return None
     target.keep()
-    if target.results.exists() and not source.count_up_to(FEW) and not source.unlistable:
+    if not source.count_up_to(FEW) and not source.unlistable and next(target.in_place(), None):
         notify(f"no photos found in {', '.join(map(printable, source.inputs))}; those of earlier runs are in place")
-        target.begin(read_results(str(target.results)))
+        target.begin(target.in_place())
         return None
     resume = goes_on and target.unfinished.exists()
     if not goes_on:

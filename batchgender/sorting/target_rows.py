@@ -60,15 +60,16 @@ class TargetRows:
 
     def finish(self) -> None:
         """Have the rows of this run among the `results`, and no other but those of photos that lie in their places."""
-        before = self.decisions_before()
-        there = (
-            row
-            for row in self._without_newer()
-            if row["path"] in before and self.has(row["path"], before[row["path"]], shared=False)
-        )
-        self._write_results(there)
+        self._write_results(self.in_place())
         self.rows.unlink()
         self.asked.unlink(missing_ok=True)
+
+    def in_place(self) -> Iterator[dict[str, str]]:
+        """The rows among the `results` of photos that lie in their places, but for those that the run has rows of."""
+        folders = self.decisions_before()
+        for row in self._without_newer():
+            if (path := row["path"]) in folders and self.has(path, folders[path], shared=False):
+                yield row
 
     def decisions(self) -> Decisions:
         """Where the photos of the run go."""
@@ -89,7 +90,7 @@ class TargetRows:
     def _without_newer(self) -> Iterator[dict[str, str]]:
         """The `results` but for the paths of `rows`."""
         if self.results.exists():
-            newer = {row["path"] for row in read_results(str(self.rows))}
+            newer = {row["path"] for row in read_results(str(self.rows))} if self.rows.exists() else set()
             yield from (row for row in read_results(str(self.results)) if row["path"] not in newer)
 
     def _write_results(self, older: _Rows) -> None:
