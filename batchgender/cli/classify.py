@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batchgender.cli.drawing import print_figures
 from batchgender.cli.options import (
     face_options,
     foreign_options,
@@ -173,7 +174,7 @@ def classify(
     from batchgender.classify.worker_processes import SECONDS
     from batchgender.photos.path_table import read_path_table
     from batchgender.report.figures import SMALL_FACE, SMALL_SHARE
-    from batchgender.report.text import LIMIT, NOTE, report_text, summary_text, swapped_labels_notice
+    from batchgender.report.text import swapped_labels_notice
     from batchgender.results.csv_style import CsvStyle
     from batchgender.results.results_file import ResultsFile
     from batchgender.results.sinks import CsvStream, Sink
@@ -206,9 +207,7 @@ def classify(
         return
     finished = classify_photos(classifier, source, sink, options, notify)
     figures = finished.figures
-    texts = [summary_text(figures)] if figures.unlabelled else []
-    texts += [report_text(figures), NOTE] if figures.labelled else [LIMIT]
-    click.echo("\n\n".join(texts), err=streaming)
+    print_figures(figures, err=streaming)
     if notice := swapped_labels_notice("the model", figures.accuracy, figures.evaluated - figures.unsure):
         notify(notice)
     if not figures.labelled and finished.folders and not no_labels and len(figures.classes) == 2:

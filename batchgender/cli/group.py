@@ -85,6 +85,17 @@ def main(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
+# The metavars of options that take a file or a folder.
+_FILES = ("FILE", "FILE.csv", "FOLDER", "SRC")
+
+
+def _complete_files(command: click.Command) -> None:
+    """Have shells complete the names of files where arguments and options take them; nothing is checked."""
+    for param in command.params:
+        if param.type is click.STRING and (isinstance(param, click.Argument) or param.metavar in _FILES):
+            param.type = click.Path(readable=False)
+
+
 main.params.append(traceback_option())
 for command in (
     classify,
@@ -102,4 +113,5 @@ for command in (
     export,
 ):
     command.params.append(traceback_option())
+    _complete_files(command)
     main.add_command(command)

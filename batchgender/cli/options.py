@@ -46,7 +46,7 @@ def verbose_option(command: Command) -> Command:
         "-v",
         "--verbose",
         is_flag=True,
-        help="Say what computes the answers, model, threads and detector, and name each photo that can't be read.",
+        help="Say what computes the answers (model, threads, detector), and name each photo that can't be read.",
     )
     return option(command)
 

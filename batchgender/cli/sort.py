@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batchgender.cli.drawing import print_counts
 from batchgender.cli.options import (
     face_options,
     foreign_options,
@@ -34,7 +35,7 @@ _OF_CLASSIFYING = (
 
 @click.command(short_help="Put photos into folders by their predictions.")
 @click.argument("photos", nargs=-1, required=True)
-@click.option("--into", metavar="FOLDER", required=True, help="The folder that gets female/, male/ and so on; made.")
+@click.option("--into", metavar="FOLDER", required=True, help="The folder for female/, male/ and so on.")
 @click.option("--link", is_flag=True, help="Link instead of copying: hard links, or symbolic ones where none can be.")
 @click.option("--move", is_flag=True, help="Move instead of copying.")
 @click.option(
@@ -69,11 +70,11 @@ def sort(
 ) -> None:
     """Copy photos into a folder for each prediction: female/, male/, unsure/, no-face/ and unreadable/.
 
-    PHOTOS are as for classify; those in archives, in datasets and at addresses can be copied alone. Below its folder
-    each photo keeps the folders that it lies in. A photo of several faces goes where its largest face goes. The rows
+    PHOTOS are as for classify; those in archives, in datasets and at addresses can only be copied. Within the folder of
+    its prediction a photo keeps its own folders. A photo of several faces goes where its largest face goes. The rows
     are written to INTO/results.csv. No file is replaced; a run that was stopped goes on when it is started again.
 
-    The prediction is how a photo's subject would have been labelled, not a person's identity.
+    A prediction is how a photo's subject would have been labelled, not a person's identity.
 
     \b
     Examples:
@@ -97,7 +98,7 @@ def sort(
         )
     from batchgender.classify.run import RunOptions
     from batchgender.sorting.placing import COPY, LINK, MOVE
-    from batchgender.sorting.sort import SortOptions, check_target, sort_photos, sorted_text
+    from batchgender.sorting.sort import SortOptions, check_target, sort_photos, sorted_counts
 
     folder = Path(into)
     # All that can be refused is refused before a model is opened.
@@ -109,7 +110,7 @@ def sort(
     how = LINK if link else MOVE if move else COPY
     run = RunOptions(threshold, faces, reports=(str(folder / "results.report.json"),), verbose=verbose)
     found = sort_photos(classifier, results, source, run, SortOptions(folder, how, verbose), notify)
-    click.echo(sorted_text(found, into))
+    print_counts(sorted_counts(found, into))
     _notify_found(found, folder, how, results, notify)
     if found.failed:
         (reason, (_, first)), *others = found.failed.items()

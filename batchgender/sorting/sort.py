@@ -12,12 +12,13 @@ from pathlib import Path
 from batchgender.classify.pipeline import FEW, Classifier
 from batchgender.classify.run import FinishedRun, RunOptions, classify_photos
 from batchgender.errors import CannotResume, UserError, os_reason
-from batchgender.io import Notify, percent, text_table, written_whole
+from batchgender.io import Notify, written_whole
 from batchgender.lock import locked
 from batchgender.photos.photo import LocalFile, Photo, printable
 from batchgender.photos.source import PhotoSource
 from batchgender.progress import Progress
 from batchgender.report.statistics import share
+from batchgender.report.text import Counted
 from batchgender.results.read_results import read_results
 from batchgender.sorting.decisions import OF_NO_CLASS, Decisions, class_folder, decided_anew, name_below, sharing_names
 from batchgender.sorting.placing import COPY, NotPlaced, Placer
@@ -204,10 +205,11 @@ def _changed_since(photo: Photo, written: float) -> bool:
         return False
 
 
-def sorted_text(found: Sorted, into: str) -> str:
-    """Lay out how many photos lie in which folder."""
+def sorted_counts(found: Sorted, into: str) -> list[Counted]:
+    """How many photos lie in which folder."""
     total = found.folders.total()
     folders = sorted(found.folders.items(), key=lambda each: (OF_NO_CLASS.get(each[0], -1), each[0]))
-    rows = [[f"photos in {into}", f"{total:,}", ""]]
-    rows += [[f"  {name}/", f"{count:,}", percent(share(count, total))] for name, count in folders]
-    return "\n".join(text_table(rows, "<>>"))
+    return [
+        Counted(f"photos in {into}", total),
+        *(Counted(f"  {name}/", count, share(count, total)) for name, count in folders),
+    ]
