@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from batchgender.io import bounds, percent, text_table
+from batchgender.io import bounds, one_line, percent, text_table
 from batchgender.model.thresholds import UNSURE
 from batchgender.report.figures import Figures, GroupClassFigures, GroupFigures, GroupingFigures, GroupsFigures
 from batchgender.report.statistics import share
@@ -190,9 +190,9 @@ def groups_notes(groups: GroupsFigures) -> list[str]:
 def _grouping(name: str, column: GroupingFigures) -> str:
     groups = column.groups
     classes = list(next(iter(groups.values())).classes) if groups else []
-    rows = [[name, "photos", "accuracy", *(f"recall {each}" for each in classes)]]
+    rows = [[one_line(name), "photos", "accuracy", *(f"recall {each}" for each in classes)]]
     for group, figures in islice(groups.items(), GROUPS_SHOWN):
-        marked = group + (" *" if figures.small else "")
+        marked = one_line(group) + (" *" if figures.small else "")
         accuracy = _cell(figures.accuracy, figures, figures.accuracy_interval_95)
         recalls = [_cell(each.recall, each, each.recall_interval_95) for each in figures.classes.values()]
         rows.append([marked, f"{figures.count:,}", accuracy, *recalls])
