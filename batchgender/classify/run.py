@@ -40,9 +40,9 @@ class RunOptions:
 
     `threshold` is as for `Classifier.classify`; `faces` says which faces are looked for; `groups` are reported on, too;
     `reports` are files to write, by default `NAME.report.json` beside a results file where photos carry labels.
-    `verbose` has what computes the answers described, and each photo that can't be read named as it comes. `isolate` has
-    photos answered in processes of their own, None where that can be; `seconds` is what the decoding of one photo may
-    take there.
+    `verbose` has what computes the answers described, and each photo that can't be read named. `isolate` has photos
+    answered in processes of their own, None where that can be; `seconds` is what the decoding of one photo may take
+    there.
     """
 
     threshold: float | None = None
