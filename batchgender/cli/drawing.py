@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -59,7 +59,7 @@ def _print(texts: Sequence[str], drawn: "Callable[[Console], list[RenderableType
         console.print(*([""] if at else []), part, sep="\n")
 
 
-def _draws_on(stream: IO[str] | None) -> bool:
+def _draws_on(stream: TextIO | None) -> bool:
     """Whether a stream is a terminal that shows lines and bars; NO_COLOR takes colours alone, and rich heeds it."""
     if stream is None or not stream.isatty() or os.environ.get("TERM") in ("dumb", "unknown"):
         return False
