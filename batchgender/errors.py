@@ -9,6 +9,10 @@ class OutOfMemory(UserError):
     """A batch that the memory has no room for; a smaller one may fit."""
 
 
+class CannotResume(UserError):
+    """An unfinished run that was begun otherwise, or over other photos: it can only start again."""
+
+
 class PlaceLost(UserError):
     """A place that gives no more photos, though it has more; a run that ends for it goes on with --resume."""
 

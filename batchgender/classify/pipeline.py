@@ -100,6 +100,20 @@ class Classifier:
         """The model's metadata: classes, recipe, accuracy on its test split."""
         return self.model.info
 
+    def description(self, in_processes: bool) -> Iterator[str]:
+        """Lines on what computes the answers, on threads or in processes of their own: the model, these, the faces."""
+        yield f"model: {self.model.description}"
+        kind = "processes" if in_processes else "threads"
+        yield f"threads: {self._threads()} that read photos; {kind} that decode and infer: {self.workers}"
+        yield f"batches: up to {self.batch_size} photos"
+        if self.faces:
+            each = "every face of a photo" if self.faces.every else "the largest face of each photo"
+            aligned = ", eyes level" if self.faces.align else ""
+            yield (
+                f"detector: {self.faces.detector.file}: {each}, from {self.faces.min_face} pixels on, with a margin of"
+                f" {self.faces.margin:g} around it{aligned}"
+            )
+
     def classify(
         self,
         *photos: Photos,
@@ -147,8 +161,7 @@ class Classifier:
         `processes`, made by `worker_processes` with the same threshold, answer them, and are closed at the end.
         """
         threads_answer = _Threads(self._inference, self.thresholds(threshold), self.workers)
-        # More threads than cores: while some compute, the others have read their photos and wait for a core.
-        threads = min(_READERS * self.workers, self.workers + 16)
+        threads = self._threads()
         pending = iter(photos)
 
         def groups() -> Iterator[list[Photo]]:
@@ -171,6 +184,10 @@ class Classifier:
         ):
             for rows in done:
                 yield from rows
+
+    def _threads(self) -> int:
+        """More threads than cores: while some compute, the others have read their photos and wait for a core."""
+        return min(_READERS * self.workers, self.workers + 16)
 
     def _group(self, photos: Sequence[Photo], answering: "_Answering", fetches: Fetches) -> list[Row]:
         """Read without a core, then decode and infer on one."""

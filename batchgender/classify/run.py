@@ -40,15 +40,16 @@ class RunOptions:
 
     `threshold` is as for `Classifier.classify`; `faces` says which faces are looked for; `groups` are reported on, too;
     `reports` are files to write, by default `NAME.report.json` beside a results file where photos carry labels.
-    `name_unreadable` has each photo that can't be read named as it comes. `isolate` has photos answered in processes of
-    their own, None where that can be; `seconds` is what the decoding of one photo may take there.
+    `verbose` has what computes the answers described, and each photo that can't be read named. `isolate` has photos
+    answered in processes of their own, None where that can be; `seconds` is what the decoding of one photo may take
+    there.
     """
 
     threshold: float | None = None
     faces: FaceOptions = WHOLE
     groups: PathTable | None = None
     reports: tuple[str, ...] = ()
-    name_unreadable: bool = False
+    verbose: bool = False
     isolate: bool | None = None
     seconds: float = SECONDS
 
@@ -121,6 +122,9 @@ def _classify_alone(
         if isolate and options.isolate is not False
         else None
     )
+    if options.verbose:
+        for line in classifier.description(processes is not None):
+            notify(line)
     groups = options.groups and join_by_path(options.groups, lambda: (photo.path for photo in source), notify)
     folders, unknown_labels = _Folders(), Counter[str]()
     counts = RowCounts(info.classes, info.temperature, groups, info.bias)
@@ -152,11 +156,11 @@ def _classify_alone(
         sink.finish()
     except PlaceLost as error:
         if isinstance(sink, ResultsFile):
-            raise UserError(f"{error}; the rows so far are kept, go on with --resume") from error
+            raise UserError(f"{error}; the rows so far are kept, {sink.go_on}") from error
         raise
     except KeyboardInterrupt:
         if isinstance(sink, ResultsFile):
-            notify(f"{sink.part}: the {counts.photos:,} rows so far are kept, go on with --resume")
+            notify(f"{sink.part}: the {counts.photos:,} rows so far are kept, {sink.go_on}")
         raise
     finally:
         if processes:
@@ -235,7 +239,7 @@ def _counted(
             before = counts.photos
             counts.add(row)
             folders.add(row.path)
-            if row.error and options.name_unreadable:
+            if row.error and options.verbose:
                 notify(f"{row.path}: {row.error}")
             # The rows of one photo come together.
             progress.update(counts.photos - before, f"{counts.unreadable:,} unreadable" if counts.unreadable else "")

@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batchgender.cli.drawing import print_figures
 from batchgender.cli.options import (
     face_options,
     foreign_options,
     inference_options,
     label_names_option,
     labels_option,
+    model_option,
     no_nan,
     notify_thresholds,
     quiet_option,
     report_options,
+    verbose_option,
 )
 from batchgender.errors import UserError
 from batchgender.io import Notify, one_line
@@ -42,12 +45,7 @@ if TYPE_CHECKING:
     help=".csv, .jsonl or .parquet; - streams CSV to stdout.  [required but for --dry-run]",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be read and how long it takes here; write no results.")
-@click.option(
-    "--model",
-    metavar="FILE",
-    help="ONNX model, `packaged`, or hf:OWNER/NAME of the Hugging Face Hub.  [default: exports/batchgender.onnx if"
-    " there is one, else the packaged one]",
-)
+@model_option
 @click.option(
     "--report",
     "reports",
@@ -87,7 +85,7 @@ if TYPE_CHECKING:
 @click.option("--strict", is_flag=True, help="Exit with 3 where a photo could not be read.")
 @foreign_options
 @quiet_option
-@click.option("-v", "--verbose", is_flag=True, help="Name each photo that can't be read as it comes.")
+@verbose_option
 @click.pass_context
 def classify(
     ctx: click.Context,
@@ -176,7 +174,7 @@ def classify(
     from batchgender.classify.worker_processes import SECONDS
     from batchgender.photos.path_table import read_path_table
     from batchgender.report.figures import SMALL_FACE, SMALL_SHARE
-    from batchgender.report.text import LIMIT, NOTE, report_text, summary_text, swapped_labels_notice
+    from batchgender.report.text import swapped_labels_notice
     from batchgender.results.csv_style import CsvStyle
     from batchgender.results.results_file import ResultsFile
     from batchgender.results.sinks import CsvStream, Sink
@@ -209,9 +207,7 @@ def classify(
         return
     finished = classify_photos(classifier, source, sink, options, notify)
     figures = finished.figures
-    texts = [summary_text(figures)] if figures.unlabelled else []
-    texts += [report_text(figures), NOTE] if figures.labelled else [LIMIT]
-    click.echo("\n\n".join(texts), err=streaming)
+    print_figures(figures, err=streaming)
     if notice := swapped_labels_notice("the model", figures.accuracy, figures.evaluated - figures.unsure):
         notify(notice)
     if not figures.labelled and finished.folders and not no_labels and len(figures.classes) == 2:

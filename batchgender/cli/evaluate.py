@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batchgender.cli.drawing import print_figures
 from batchgender.cli.options import (
     foreign_options,
     label_names_option,
@@ -11,6 +12,7 @@ from batchgender.cli.options import (
     notify_thresholds,
     quiet_option,
     report_options,
+    verbose_option,
 )
 from batchgender.io import Notify
 from batchgender.photos.labels import LabelNames
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 @click.option("--trust", is_flag=True, help="Open a TorchScript or torch.export file, which can run any code.")
 @foreign_options
 @quiet_option
+@verbose_option
 def evaluate(
     model: str,
     data: str | None,
@@ -46,6 +49,7 @@ def evaluate(
     trust: bool,
     foreign: "ForeignOptions",
     notify: Notify,
+    verbose: bool,
 ) -> None:
     """Measure a checkpoint or model file on labelled photos.
 
@@ -62,10 +66,11 @@ def evaluate(
     from batchgender.model.thresholds import in_force
     from batchgender.photos.path_table import read_path_table
     from batchgender.report.files import check_report, write_report
-    from batchgender.report.text import NOTE, report_text, swapped_labels_notice
+    from batchgender.report.text import swapped_labels_notice
     from batchgender.training.data.open_source import DEFAULT_SOURCE, open_source
     from batchgender.training.evaluation import EvaluationOptions
     from batchgender.training.evaluation import evaluate as measure
+    from batchgender.training.predictions import BATCH
 
     for report in reports:
         check_report(report)
@@ -75,8 +80,14 @@ def evaluate(
     notify_thresholds(loaded.info.thresholds, threshold, notify)
     source = open_source(data or DEFAULT_SOURCE, notify, label_names, labels)
     photos = source.split(split)
-    figures = measure(loaded.predict, loaded.info, photos, notify, EvaluationOptions(thresholds, table, loaded.size))
-    click.echo(f"{report_text(figures)}\n\n{NOTE}")
+    if verbose:
+        notify(f"model: {model}: {loaded.info.architecture or 'of others'}, {loaded.info.input_size} pixels")
+        notify(f"computed by {loaded.computed_by}, batches of up to {BATCH} photos")
+        notify(f"photos: {len(photos):,} of {source.name}, split {split}")
+    figures = measure(
+        loaded.predict, loaded.info, photos, notify, EvaluationOptions(thresholds, table, loaded.size, verbose)
+    )
+    print_figures(figures)
     if notice := swapped_labels_notice("the model", figures.accuracy, figures.evaluated - figures.unsure):
         notify(notice)
     for report in reports:

@@ -20,6 +20,7 @@ from batchgender.cli.inspect import inspect
 from batchgender.cli.options import show_traceback, traceback_option
 from batchgender.cli.prevalence import prevalence
 from batchgender.cli.publish import publish
+from batchgender.cli.sort import sort
 from batchgender.cli.train import train
 from batchgender.cli.tune import tune
 from batchgender.cli.ui import ui
@@ -87,11 +88,23 @@ def main(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
+# The metavars of options that take a file or a folder.
+_FILES = ("FILE", "FILE.csv", "FOLDER", "SRC")
+
+
+def _complete_files(command: click.Command) -> None:
+    """Have shells complete the names of files where arguments and options take them; nothing is checked."""
+    for param in command.params:
+        if param.type is click.STRING and (isinstance(param, click.Argument) or param.metavar in _FILES):
+            param.type = click.Path(readable=False)
+
+
 main.params.append(traceback_option())
 for command in (
     classify,
     ui,
     explain,
+    sort,
     compare,
     prevalence,
     audit,
@@ -106,4 +119,5 @@ for command in (
     publish,
 ):
     command.params.append(traceback_option())
+    _complete_files(command)
     main.add_command(command)

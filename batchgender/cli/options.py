@@ -40,6 +40,28 @@ def quiet_option(command: Command) -> Command:
     return option(command)
 
 
+def verbose_option(command: Command) -> Command:
+    """`-v`; the command gets `verbose`."""
+    option = click.option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        help="Say what computes the answers (model, threads, detector), and name each photo that can't be read.",
+    )
+    return option(command)
+
+
+def model_option(command: Command) -> Command:
+    """Which model classifies."""
+    option = click.option(
+        "--model",
+        metavar="FILE",
+        help="ONNX model, `packaged`, or hf:OWNER/NAME of the Hugging Face Hub.  [default: exports/batchgender.onnx if"
+        " there is one, else the packaged one]",
+    )
+    return option(command)
+
+
 def show_traceback() -> bool:
     """Whether errors show where they came from: `--traceback`, or BATCHGENDER_DEBUG=1."""
     return os.environ.get("BATCHGENDER_DEBUG") == "1"
@@ -222,21 +244,26 @@ def labels_option(command: Command) -> Command:
     return option(command)
 
 
-def report_options(command: Command) -> Command:
-    """What decides a prediction, and by which groups it is reported."""
-    threshold = click.option(
+def threshold_option(command: Command) -> Command:
+    """What decides a prediction."""
+    option = click.option(
         "--threshold",
         type=click.FloatRange(0, 1),
         callback=no_nan,
         help="Answer Unsure below this confidence; 0: never.  [default: the thresholds stored in the model]",
     )
+    return option(command)
+
+
+def report_options(command: Command) -> Command:
+    """What decides a prediction, and by which groups it is reported."""
     groups = click.option(
         "--groups",
         metavar="FILE.csv",
         help="Report on groups, too: a CSV with a column path, as in the results (evaluate: as in the data, test[0]"
         " for a dataset), and a column for each grouping. Paths that begin differently are joined by their ends.",
     )
-    return threshold(groups(command))
+    return threshold_option(groups(command))
 
 
 def inference_options(command: Command) -> Command:

@@ -17,8 +17,9 @@ def open_photos(
     names: LabelNames | None,
     notify: Notify,
     fps: float | None = None,
+    leave_out: str | None = None,
 ) -> PhotoSource:
-    """The photos of a command line, and `fps` frames a second of its videos.
+    """The photos of a command line, and `fps` frames a second of its videos; `leave_out` is as for `PhotoSource`.
 
     Raises UsageError where nothing is given, or more than one kind, and UserError.
     """
@@ -32,7 +33,7 @@ def open_photos(
         return PhotoSource([], notify, names, fps, [open_path_list(from_list, notify, null)])
     if not photos:
         raise click.UsageError("Missing argument 'PHOTOS...', or --from-list FILE.")
-    return _dataset(photos, names, notify) or PhotoSource(photos, notify, names, fps)
+    return _dataset(photos, names, notify) or PhotoSource(photos, notify, names, fps, leave_out=leave_out)
 
 
 def _dataset(photos: Sequence[str], names: LabelNames | None, notify: Notify) -> PhotoSource | None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from batchgender.cli.drawing import print_figures
 from batchgender.cli.options import label_names_option, labels_option, quiet_option
 from batchgender.extras import require_extra
 from batchgender.io import Notify
@@ -95,7 +96,6 @@ def train(
     if tensorboard:
         require_extra("tensorboard", "train --tensorboard")
     from batchgender.model.open_model import named_model
-    from batchgender.report.text import NOTE, report_text
     from batchgender.training.run_plan import new_run, resumed_run
     from batchgender.training.train import train as start
 
@@ -106,5 +106,5 @@ def train(
     figures = start(plan, device, notify, tensorboard)
     if figures is None:
         return  # Of several processes, the first one reports.
-    click.echo(f"test split, {plan.out / 'best.pt'}: {report_text(figures)}\n\n{NOTE}")
+    print_figures(figures, f"test split, {plan.out / 'best.pt'}: ")
     notify(f"written: {plan.out}/best.pt, last.pt, history.csv; the picture: {plan.out / 'history.png'}")

@@ -36,7 +36,7 @@ def load_any_model(
         raise UserError(f"{file}: no ONNX file; leave {', '.join(given)} out")
     if kind is FileKind.ONNX:
         model = open_model(file, foreign, notify=notify)
-        return LoadedModel(model.predict, model.info, model.size)
+        return LoadedModel(model.predict, model.info, model.size, model.session.provider)
     if kind in _RUN_CODE:
         # Says what is missing or damaged, and runs nothing.
         metadata_of_archive(file)

@@ -68,6 +68,13 @@ class Model:
         return f"{self.name} (not from batchgender)" if self.foreign else f"{self.name} ({kind})"
 
     @property
+    def description(self) -> str:
+        """The model in a line: its file, and what goes in and comes out."""
+        height, width = self.size
+        classes = ", ".join(self.info.classes)
+        return f"{self.file}, SHA-256 {self.digest[:12]}; {width} x {height} pixels; classes {classes}"
+
+    @property
     def fingerprint(self) -> str:
         """What decides its answers: the file, and how a foreign one is fed and read."""
         return f"{self.digest} {self.foreign}" if self.foreign else self.digest

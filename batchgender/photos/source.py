@@ -45,8 +45,9 @@ class PhotoSource:
     (`reading.is_photo`). Hidden files (a leading dot) are left out, and folders that systems make
     (`folder.is_system_folder`). `names` are what folders may call the classes; with None no folder's name counts as a
     label. `fps` is how many frames a second are taken of videos; with None these are left out. `opened` are places
-    beside the inputs, whose photos come last and in their own order: lists, for example. Raises UserError where an
-    input does not exist, is no photo, or can't be opened as what its ending says.
+    beside the inputs, whose photos come last and in their own order: lists, for example. `leave_out` is a folder that
+    no walk looks into, and no pattern, unless an input is in it. Raises UserError where an input does not exist, is no
+    photo, or can't be opened as what its ending says.
     """
 
     def __init__(
@@ -56,14 +57,15 @@ class PhotoSource:
         names: LabelNames | None = DEFAULT_NAMES,
         fps: float | None = None,
         opened: Sequence[OpenedPlace] = (),
+        leave_out: str | None = None,
     ) -> None:
         shown = list(map(shown_address, inputs))
         self.inputs, self.names, self.fps = [*shown, *(place.title for place in opened)], names, fps
         # What a resumed run compares.
         origins = [each if is_address(each) else os.path.abspath(each) for each in shown]
         self.origins = [*origins, *(place.origin for place in opened)]
-        self._findings = Findings(notify, names, fps)
-        self._places = [*_places(inputs, fps is not None, notify), *opened]
+        self._findings = Findings(notify, names, fps, leave_out)
+        self._places = [*_places(inputs, fps is not None, notify, leave_out), *opened]
         self._stated: Mapping[str, str] = {}
         self._first: list[Photo] = []
         # The walk that found these, to go on from; None where it came to its end.
@@ -83,6 +85,11 @@ class PhotoSource:
     def sequential(self) -> bool:
         """Whether some of its photos come with their bytes, for they can only be read in their order."""
         return any(place.sequential for place in self._places)
+
+    @property
+    def of_files(self) -> bool:
+        """Whether each of its photos is a file of this machine, by itself."""
+        return all(isinstance(place, Folder | SingleFile) for place in self._places)
 
     @property
     def skipped(self) -> Counter[str]:
@@ -164,10 +171,10 @@ def skipped_text(skipped: Counter[str]) -> str:
     return ", ".join(kinds)
 
 
-def _places(inputs: Sequence[str], videos: bool, notify: Notify) -> list[Place]:
+def _places(inputs: Sequence[str], videos: bool, notify: Notify, leave_out: str | None) -> list[Place]:
     """The places that inputs name, in the order of their paths; of one alone the paths are relative to it."""
     addresses = [given for given in inputs if is_address(given)]
-    files = _input_files([given for given in inputs if not is_address(given)], videos)
+    files = _input_files([given for given in inputs if not is_address(given)], videos, leave_out)
     alone = len(files) + len(set(addresses)) == 1
     places = [(file, _place(file, alone)) for file in files]
     if addresses:
@@ -187,7 +194,7 @@ def _place(file: str, alone: bool) -> Place:
     return SingleFile(file, os.path.basename(file) if alone else file)
 
 
-def _input_files(inputs: Sequence[str], videos: bool) -> list[str]:
+def _input_files(inputs: Sequence[str], videos: bool, leave_out: str | None) -> list[str]:
     """Expand patterns, refuse what does not exist or is no photo, and drop what lies inside another input."""
 
     def is_wanted(file: str) -> bool:
@@ -200,7 +207,7 @@ def _input_files(inputs: Sequence[str], videos: bool) -> list[str]:
                 _refuse_no_photo(given)
             files.append(given)
         elif glob.has_magic(given):
-            photos = [m for m in _matches(given) if not os.path.isdir(m) and is_wanted(m)]
+            photos = [m for m in _matches(given, leave_out) if not os.path.isdir(m) and is_wanted(m)]
             if not photos:
                 raise UserError(f"{printable(given)}: no photo matches this pattern")
             files.extend(photos)
@@ -222,13 +229,15 @@ def _is_walked(file: Path, chosen: set[Path]) -> bool:
     return parent is not None and not any(map(is_system_folder, file.relative_to(parent).parts))
 
 
-def _matches(pattern: str) -> list[str]:
-    """What a pattern matches, but for what its wildcards find in folders that systems make."""
+def _matches(pattern: str, leave_out: str | None) -> list[str]:
+    """What a pattern matches, but for what lies in `leave_out`, or its wildcards find in folders that systems make."""
     named = set(Path(pattern).parts)
+    left_out = leave_out and Path(os.path.realpath(leave_out))
     return [
         file
         for file in glob.glob(pattern, recursive=True)
         if not any(part not in named and made_by_a_system(part) for part in Path(file).parts[:-1])
+        and not (left_out and left_out in (folder := Path(os.path.realpath(os.path.dirname(file))), *folder.parents))
     ]
 
 

@@ -1,24 +1,43 @@
 """The figures laid out for a terminal, each with half a line of what it means."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
 
-from batchgender.io import bounds, percent, text_table
+from batchgender.io import bounds, one_line, percent, text_table
 from batchgender.model.thresholds import UNSURE
 from batchgender.report.figures import Figures, GroupClassFigures, GroupFigures, GroupingFigures, GroupsFigures
 from batchgender.report.statistics import share
 
 LIMIT = "The model predicts how a photo's subject was labelled in its training data, not a person's identity."
 NOTE = f"{LIMIT} Read the figures of each class beside the overall one."
+CLASSES_MEANING = "recall: the share of a class's photos that are right; precision: of the answers of this class"
+COVERAGE_MEANING = "coverage: the share of the photos that this --threshold answers"
 # A terminal shows so many groups of one column; the JSON report has all.
-_GROUPS_SHOWN = 200
+GROUPS_SHOWN = 200
 # Below this share of right answers, over so many photos, labels are swapped rather than a model bad.
 _SWAPPED = 0.35
 _FEWEST_TO_JUDGE = 50
 
 
+@dataclass(frozen=True)
+class Counted:
+    """A line of counts; `part` is a share in 0..1. A name that begins with spaces is part of a line before it."""
+
+    name: str
+    count: int
+    part: float | None = None
+    meaning: str = ""
+
+
 def report_text(figures: Figures) -> str:
     """Lay out the figures of labelled photos."""
-    parts = [_overall(figures), _classes(figures), _confusion(figures), _coverage(figures)]
+    parts = [
+        "\n".join([title_text(figures), *text_table(overall_rows(figures), "<><")]),
+        _classes(figures),
+        _confusion(figures),
+        _coverage(figures),
+    ]
     if figures.groups:
         parts.append(groups_text(figures.groups))
     return "\n\n".join(parts)
@@ -37,19 +56,33 @@ def swapped_labels_notice(model: str, accuracy: float | None, count: int) -> str
 
 def summary_text(figures: Figures) -> str:
     """Lay out how many photos got which prediction: the report of photos without labels."""
-    rows = [["photos", f"{figures.photos:,}", ""]]
+    return counts_text(summary_counts(figures))
+
+
+def summary_counts(figures: Figures) -> list[Counted]:
+    """How many photos got which prediction."""
+    rows = [Counted("photos", figures.photos)]
     answered = sum(figures.predictions.values())
     if figures.faces:
-        rows.append(["faces", f"{figures.faces:,}", ""])
+        rows.append(Counted("faces", figures.faces))
     for name, count in figures.predictions.items():
         if count or name != UNSURE:
             meaning = "below the threshold" if name == UNSURE else ""
-            rows.append([f"  {name}", f"{count:,}", f"{percent(share(count, answered))}  {meaning}".strip()])
+            rows.append(Counted(f"  {name}", count, share(count, answered), meaning))
     if figures.no_face:
-        rows.append(["  no face found", f"{figures.no_face:,}", ""])
+        rows.append(Counted("  no face found", figures.no_face))
     if figures.unreadable:
-        rows.append(["  unreadable", f"{figures.unreadable:,}", "see the column error"])
-    return "\n".join(text_table(rows, "<><"))
+        rows.append(Counted("  unreadable", figures.unreadable, meaning="see the column error"))
+    return rows
+
+
+def counts_text(rows: Sequence[Counted]) -> str:
+    """Lay out counts, with their shares where they have some."""
+    cells = []
+    for row in rows:
+        part = "" if row.part is None else percent(row.part)
+        cells.append([row.name, f"{row.count:,}", f"{part}  {row.meaning}".strip()])
+    return "\n".join(text_table(cells, "<><"))
 
 
 def coverage_text(figures: Figures) -> str:
@@ -57,7 +90,8 @@ def coverage_text(figures: Figures) -> str:
     return f"of the {percent(figures.answered_share)} answered (coverage); " if figures.unsure else ""
 
 
-def _overall(figures: Figures) -> str:
+def title_text(figures: Figures) -> str:
+    """Say how many labelled photos there are, and which of them are in no figure."""
     left = [
         f"{count:,} {word}"
         for count, word in (
@@ -72,6 +106,11 @@ def _overall(figures: Figures) -> str:
     )
     if figures.unlabelled:
         title += f"; {figures.unlabelled:,} photos without a label are in no figure below"
+    return title
+
+
+def overall_rows(figures: Figures) -> list[list[str]]:
+    """The figures of all labelled photos: each its name, its value, and what it means."""
     interval = figures.accuracy_interval_95
     right = f"95 % interval {bounds(interval)}" if interval else ""
     rows = [
@@ -95,7 +134,7 @@ def _overall(figures: Figures) -> str:
         most = figures.accuracy_at_90
         meaning = f"of the most confident 90 % of the photos, confidence at least {most.threshold:.2f}"
         rows.append(["accuracy at 90 %", percent(most.accuracy), meaning])
-    return "\n".join([title, *text_table(rows, "<><")])
+    return rows
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -115,8 +154,7 @@ def _classes(figures: Figures) -> str:
                 f"recall's 95 % interval {bounds(interval)}" if interval else "",
             ]
         )
-    meaning = "recall: the share of a class's photos that are right; precision: of the answers of this class"
-    return "\n".join([*text_table(rows, "<>>>><"), meaning])
+    return "\n".join([*text_table(rows, "<>>>><"), CLASSES_MEANING])
 
 
 def _confusion(figures: Figures) -> str:
@@ -129,33 +167,43 @@ def _confusion(figures: Figures) -> str:
 def _coverage(figures: Figures) -> str:
     rows = [["confidence at least", "coverage", "accuracy"]]
     rows += [[f"{at.threshold:.2f}", percent(at.coverage), percent(at.accuracy)] for at in figures.coverage]
-    return "\n".join([*text_table(rows, ">>>"), "coverage: the share of the photos that this --threshold answers"])
+    return "\n".join([*text_table(rows, ">>>"), COVERAGE_MEANING])
 
 
 def groups_text(groups: GroupsFigures) -> str:
     """Lay out the figures of the groups, a table a column of the groups file."""
-    tables = [_grouping(name, column) for name, column in groups.columns.items()]
+    return "\n\n".join([*(_grouping(*each) for each in groups.columns.items()), *groups_notes(groups)])
+
+
+def groups_notes(groups: GroupsFigures) -> list[str]:
+    """What the figures of groups mean."""
+    notes = []
     if any(group.small for column in groups.columns.values() for group in column.groups.values()):
-        tables.append(f"* fewer than {groups.smallest_group} labelled photos: left out of the comparison of groups")
-    tables.append(
+        notes.append(f"* fewer than {groups.smallest_group} labelled photos: left out of the comparison of groups")
+    notes.append(
         "equalised-odds difference: the largest difference of one class's recall between two groups,\n"
         f"over recalls of {groups.smallest_group} labelled photos or more"
     )
-    return "\n\n".join(tables)
+    return notes
 
 
 def _grouping(name: str, column: GroupingFigures) -> str:
     groups = column.groups
     classes = list(next(iter(groups.values())).classes) if groups else []
-    rows = [[name, "photos", "accuracy", *(f"recall {each}" for each in classes)]]
-    for group, figures in list(groups.items())[:_GROUPS_SHOWN]:
-        marked = group + (" *" if figures.small else "")
+    rows = [[one_line(name), "photos", "accuracy", *(f"recall {each}" for each in classes)]]
+    for group, figures in islice(groups.items(), GROUPS_SHOWN):
+        marked = one_line(group) + (" *" if figures.small else "")
         accuracy = _cell(figures.accuracy, figures, figures.accuracy_interval_95)
         recalls = [_cell(each.recall, each, each.recall_interval_95) for each in figures.classes.values()]
         rows.append([marked, f"{figures.count:,}", accuracy, *recalls])
-    lines = text_table(rows, "<>")
-    if len(groups) > _GROUPS_SHOWN:
-        lines.append(f"and {len(groups) - _GROUPS_SHOWN:,} more groups, in the JSON report")
+    return "\n".join([*text_table(rows, "<>"), *grouping_notes(column)])
+
+
+def grouping_notes(column: GroupingFigures) -> list[str]:
+    """How far the groups of a column lie apart, and what is not shown of it."""
+    lines = []
+    if (more := len(column.groups) - GROUPS_SHOWN) > 0:
+        lines.append(f"and {more:,} more groups, in the JSON report")
     if column.accuracy_gap is None:
         lines.append("fewer than two groups to compare")
     else:
@@ -165,7 +213,7 @@ def _grouping(name: str, column: GroupingFigures) -> str:
         lines.append(f"largest gap in accuracy {gap} points, equalised-odds difference {shown}")
     if column.in_no_group:
         lines.append(f"{column.in_no_group:,} labelled photos in no group")
-    return "\n".join(lines)
+    return lines
 
 
 def _cell(value: float | None, of: GroupFigures | GroupClassFigures, interval: tuple[float, float] | None) -> str:

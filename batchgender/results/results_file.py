@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from batchgender.errors import UserError, os_reason
+from batchgender.errors import CannotResume, UserError, os_reason
 from batchgender.io import check_writable, silent
 from batchgender.lock import lock_file, locked
 from batchgender.photos.photo import Photo
@@ -25,14 +25,22 @@ class ResultsFile:
 
     Raises UserError where OUT can't be written, where another run writes it, and where OUT or an unfinished run is
     found and neither `resume` nor `overwrite` says what to do with it. Nothing is written before `begin`, which looks
-    again: from there on the caller holds the lock of OUT. `style` is that of a finished CSV; OUT.part is exact.
+    again: from there on the caller holds the lock of OUT. `style` is that of a finished CSV; OUT.part is exact. `go_on`
+    is what messages say to do after a run that ended early.
     """
 
     # Rows are on disk this often, so that a kill costs little.
     rows_a_write = 32
 
-    def __init__(self, out: str, resume: bool = False, overwrite: bool = False, style: CsvStyle = EXACT) -> None:
-        self.out, self._style = Path(out), style
+    def __init__(
+        self,
+        out: str,
+        resume: bool = False,
+        overwrite: bool = False,
+        style: CsvStyle = EXACT,
+        go_on: str = "go on with --resume",
+    ) -> None:
+        self.out, self._style, self.go_on = Path(out), style, go_on
         check_writable(self.out, "--out")
         self.part = self.out.with_name(self.out.name + ".part")
         self.sidecar = self.out.with_name(self.out.name + SIDECAR)
@@ -103,7 +111,7 @@ class ResultsFile:
                     break
                 if expected.path != rows[0].path:
                     # Nothing is cut off: the rows are good again once the photos are as they were.
-                    raise UserError(
+                    raise CannotResume(
                         f"{self.part}: the photos have changed since the run was stopped"
                         f" ({expected.path!r} where it had {rows[0].path!r}); start again with --overwrite"
                     )
@@ -169,7 +177,7 @@ class ResultsFile:
         before = self.settings_before()
         changed = sorted(key for key in settings | before if before.get(key) != settings.get(key))
         if changed:
-            raise UserError(
+            raise CannotResume(
                 f"{self.part}: was begun with another {', '.join(changed)};"
                 " resume with the same or start again with --overwrite"
             )
@@ -180,9 +188,7 @@ class ResultsFile:
         self._stream.seek(0, os.SEEK_END)
 
     def _cannot_write(self, error: OSError) -> UserError:
-        return UserError(
-            f"{self.part}: can't write ({os_reason(error)}); the rows so far are kept, go on with --resume"
-        )
+        return UserError(f"{self.part}: can't write ({os_reason(error)}); the rows so far are kept, {self.go_on}")
 
 
 def _records(stream: IO[str]) -> Iterator[tuple[int, list[str]]]:

@@ -21,12 +21,14 @@ from batchgender.training.predictions import BATCH, iterate_predictions
 class EvaluationOptions:
     """How predictions are made and counted: `thresholds` by class, as in `classify`, and groups to report on.
 
-    `size` is that of the photos that the model takes, by default its metadata's `input_size`.
+    `size` is that of the photos that the model takes, by default its metadata's `input_size`; with `verbose` photos
+    that can't be read are named.
     """
 
     thresholds: Mapping[str, float] = field(default_factory=dict)
     groups: PathTable | None = None
     size: Size | None = None
+    verbose: bool = False
 
 
 def evaluate(
@@ -52,4 +54,6 @@ def evaluate(
     labels = dict(zip(photos.names, photos.labels, strict=True))
     for name, error in batches.unreadable.items():
         counts.add(Row(printable(name), label=photos.classes[labels[name]], error=error))
+        if options.verbose:
+            notify(f"{printable(name)}: {error}")
     return counts.figures()

@@ -38,7 +38,7 @@ def write(module: Deployed, info: ModelInfo, path: Path, opset: int = OPSET) -> 
 def read(file: str) -> LoadedModel:
     """Open an ONNX file of ours on onnxruntime."""
     model = open_model(file)
-    return LoadedModel(model.predict, model.info)
+    return LoadedModel(model.predict, model.info, computed_by=model.session.provider)
 
 
 def save_onnx(model: onnx.ModelProto, info: ModelInfo, path: Path) -> None:

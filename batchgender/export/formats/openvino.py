@@ -43,4 +43,4 @@ def read(file: str) -> LoadedModel:
     except RuntimeError as error:
         raise UserError(f"{file}: damaged, or no OpenVINO file from batchgender ({first_line(error)})") from error
     compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return LoadedModel(lambda images: np.array(compiled(images)["probabilities"]), info)
+    return LoadedModel(lambda images: np.array(compiled(images)["probabilities"]), info, computed_by="OpenVINO")

@@ -22,12 +22,14 @@ Write = Callable[["Deployed", ModelInfo, Path], None]
 class LoadedModel:
     """A model file or checkpoint, opened: a function from photos to probabilities, and its metadata.
 
-    `size` is the height and width of the photos that it takes, where they are not its metadata's `input_size` both.
+    `size` is the height and width of the photos that it takes, where they are not its metadata's `input_size` both;
+    `computed_by` is the execution provider, or the runtime, in words.
     """
 
     predict: Predict
     info: ModelInfo
     size: tuple[int, int] | None = None
+    computed_by: str = "PyTorch"
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def read(file: str) -> LoadedModel:
             answers.append(interpreter.get_tensor(first["index"])[0])
         return np.array(answers, np.float32)
 
-    return LoadedModel(predict, info)
+    return LoadedModel(predict, info, computed_by="LiteRT")
 
 
 class _Bytes(nn.Module):

@@ -4,6 +4,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -20,24 +21,37 @@ class Findings:
     """What is found beside photos: files left out, by ending, and places that can't be listed.
 
     `names` are what folders may call the classes, None where they carry no label; `fps` is how many frames a second are
-    taken of videos, None where these are left out; `notify` gets each line once.
+    taken of videos, None where these are left out; `leave_out` is a folder that no walk looks into; `notify` gets each
+    line once.
     """
 
     notify: Notify
     names: LabelNames | None
     fps: float | None = None
+    leave_out: str | None = None
     skipped: Counter[str] = field(default_factory=Counter)
     unlistable: int = 0
     _notified: set[str] = field(default_factory=set)
+    _left_out: tuple[int, int] | None = None
 
     def begin(self) -> None:
         """Count anew: the places are looked through again."""
         self.skipped.clear()
         self.unlistable = 0
+        # Looked up for each walk: the folder may have been made since.
+        self._left_out = None
+        if self.leave_out is not None:
+            with suppress(OSError):
+                status = os.stat(self.leave_out)
+                self._left_out = status.st_dev, status.st_ino
 
     def beside(self) -> "Findings":
         """Findings of a walk beside this one, of which nothing is said."""
-        return Findings(silent, self.names, self.fps)
+        return Findings(silent, self.names, self.fps, self.leave_out)
+
+    def is_left_out(self, folder: tuple[int, int]) -> bool:
+        """Whether a folder, by its device and inode, is the one that is not looked into."""
+        return folder == self._left_out
 
     def skip(self, name: str) -> None:
         """Count a file that is no photo."""

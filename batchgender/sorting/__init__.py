@@ -1,0 +1,4 @@
+"""Photos into folders by what was predicted of them.
+
+For others: `sort.sort_photos`, one whole run, and `sort.sorted_counts`.
+"""
