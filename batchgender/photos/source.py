@@ -4,7 +4,7 @@ import glob
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from itertools import chain, islice
 from operator import itemgetter
 from pathlib import Path
@@ -113,6 +113,10 @@ class PhotoSource:
             if held > _HELD:
                 break
         return found
+
+    def again(self) -> Generator[Photo]:
+        """The photos once more, by a walk of its own, of which nothing is counted or said."""
+        yield from self._walk(self._findings.beside())
 
     def total(self) -> int:
         """How many photos there are, by a walk of its own: it may run beside an iteration."""

@@ -1,5 +1,5 @@
 """Rows to figures, and figures to text and pages.
 
-For others: `counts.RowCounts` makes `figures.Figures`; `text.report_text`, `text.summary_text`, `files.write_report`;
-`groups_csv.read_groups`; `compare_results.compare_results`; `statistics` for formulas.
+For others: `counts.RowCounts` makes `figures.Figures`; `text.report_text`, `text.summary_text`, `files.write_report`
+(a page by `page.report_page`); `groups_csv.read_groups`; `compare_results.compare_results`; `statistics` for formulas.
 """

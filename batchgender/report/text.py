@@ -10,7 +10,7 @@ from batchgender.report.statistics import share
 LIMIT = "The model predicts how a photo's subject was labelled in its training data, not a person's identity."
 NOTE = f"{LIMIT} Read the figures of each class beside the overall one."
 # A terminal shows so many groups of one column; the JSON report has all.
-_GROUPS_SHOWN = 200
+GROUPS_SHOWN = 200
 # Below this share of right answers, over so many photos, labels are swapped rather than a model bad.
 _SWAPPED = 0.35
 _FEWEST_TO_JUDGE = 50
@@ -148,14 +148,14 @@ def _grouping(name: str, column: GroupingFigures) -> str:
     groups = column.groups
     classes = list(next(iter(groups.values())).classes) if groups else []
     rows = [[name, "photos", "accuracy", *(f"recall {each}" for each in classes)]]
-    for group, figures in list(groups.items())[:_GROUPS_SHOWN]:
+    for group, figures in list(groups.items())[:GROUPS_SHOWN]:
         marked = group + (" *" if figures.small else "")
         accuracy = _cell(figures.accuracy, figures, figures.accuracy_interval_95)
         recalls = [_cell(each.recall, each, each.recall_interval_95) for each in figures.classes.values()]
         rows.append([marked, f"{figures.count:,}", accuracy, *recalls])
     lines = text_table(rows, "<>")
-    if len(groups) > _GROUPS_SHOWN:
-        lines.append(f"and {len(groups) - _GROUPS_SHOWN:,} more groups, in the JSON report")
+    if len(groups) > GROUPS_SHOWN:
+        lines.append(f"and {len(groups) - GROUPS_SHOWN:,} more groups, in the JSON report")
     if column.accuracy_gap is None:
         lines.append("fewer than two groups to compare")
     else:
