@@ -101,7 +101,7 @@ def classify(
     faces: "FaceOptions",
     threshold: float | None,
     groups: str | None,
-    thumbnails: bool,
+    no_thumbnails: bool,
     provider: str,
     workers: int | None,
     batch_size: int | None,
@@ -179,7 +179,7 @@ def classify(
         CsvStream(sys.stdout, style) if streaming or out is None else ResultsFile(out, resume, overwrite, style)
     )
     table = read_groups(groups) if groups else None
-    options = RunOptions(threshold, faces, table, reports, verbose, isolate, time_limit or SECONDS, thumbnails)
+    options = RunOptions(threshold, faces, table, reports, verbose, isolate, time_limit or SECONDS, not no_thumbnails)
     check_reports(sink, options)
 
     from batchgender.classify.pipeline import BATCH, load_classifier

@@ -33,7 +33,7 @@ def evaluate(
     label_names: LabelNames,
     threshold: float | None,
     groups: str | None,
-    thumbnails: bool,
+    no_thumbnails: bool,
     flip: bool,
     trust: bool,
     foreign: "ForeignOptions",
@@ -72,5 +72,5 @@ def evaluate(
         notify(notice)
     for report in reports:
         about = {"model": model, "photos_from": [source.name], "split": split, "thresholds": thresholds}
-        write_report(report, figures, about, photos.as_photos() if thumbnails else ())
+        write_report(report, figures, about, () if no_thumbnails else photos.as_photos())
         notify(f"written: {report}")

@@ -232,10 +232,7 @@ def thumbnails_option(command: Command) -> Command:
     """Whether a report that is a page shows photos."""
     option = click.option(
         "--no-thumbnails",
-        "thumbnails",
         is_flag=True,
-        flag_value=False,
-        default=True,
         help="Put no small pictures of photos into a report that is a page (.html).",
     )
     return option(command)

@@ -78,7 +78,7 @@ def train(
     out: str | None,
     resume: bool,
     reports: tuple[str, ...],
-    thumbnails: bool,
+    no_thumbnails: bool,
     tensorboard: bool,
     label_names: LabelNames,
     notify: Notify,
@@ -115,7 +115,7 @@ def train(
     options["teacher"] = [named_model(file) for file in options["teacher"]]
     given = {key: value for key, value in options.items() if value not in (None, [])}
     plan = (resumed_run if resume else new_run)(given, data, out, label_names)
-    figures = start(plan, device, notify, TrainingOutputs(tensorboard, reports, thumbnails))
+    figures = start(plan, device, notify, TrainingOutputs(tensorboard, reports, not no_thumbnails))
     if figures is None:
         return  # Of several processes, the first one reports.
     click.echo(f"test split, {plan.out / 'best.pt'}: {report_text(figures)}\n\n{NOTE}")

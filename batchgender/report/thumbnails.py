@@ -15,6 +15,7 @@ from batchgender.faces.face import Face
 from batchgender.faces.face_finder import Look
 from batchgender.photos.photo import Photo
 from batchgender.report.details import NotableRow
+from batchgender.results.rows import NO_FACE
 from batchgender.threads import available_cores, ordered_prefetch
 
 # Pixels of the longer side: shown at about half of it, which is sharp on screens of twice the density.
@@ -35,13 +36,14 @@ def row_key(row: NotableRow) -> RowKey:
 
 
 def thumbnails(rows: Iterable[NotableRow], photos: Iterable[Photo]) -> dict[RowKey, bytes]:
-    """JPEGs of the rows, of the face where a row has one; what can't be read any more is left out.
+    """JPEGs of the rows, of the face where a row has one; what could not be read, or can't be any more, is left out.
 
     `photos` are those of the run, looked through until all that are wanted are found.
     """
     wanted: dict[tuple[str, float | None], dict[RowKey, Face | None]] = {}
     for row in rows:
-        if row.answer or row.error:
+        # What could not be decoded before might now end the program.
+        if row.answer or row.error == NO_FACE:
             wanted.setdefault((row.path, row.time), {})[row_key(row)] = row.face
 
     def found() -> Iterator[tuple[Photo, dict[RowKey, Face | None]]]:

@@ -30,14 +30,15 @@ function classBars(width, perClass) {
       high: 100 * each.interval[1],
     }));
   const longest = Math.max(...perClass.map((each) => shortened(each.name).length));
-  return plot(width, 46 + 40 * perClass.length, {
+  const inset = perClass.length > 12 ? 1 : 6;
+  return plot(width, 46 + (28 + 2 * inset) * perClass.length, {
     marginTop: 6,
     marginLeft: 20 + 7 * longest,
     marginRight: 62,
     x: { domain: HUNDRED, label: "recall (%)", ...GRID },
     y: { domain: perClass.map((each) => each.name), label: null, tickFormat: (name) => shortened(name), tickSize: 0 },
     marks: [
-      Plot.barX(data, { x: "recall", y: "name", fill: "var(--right)", fillOpacity: 0.7, insetTop: 6, insetBottom: 6 }),
+      Plot.barX(data, { x: "recall", y: "name", fill: "var(--right)", fillOpacity: 0.7, insetTop: inset, insetBottom: inset }),
       Plot.ruleY(data, { x1: "low", x2: "high", y: "name", stroke: "currentColor", strokeWidth: 3 }),
       Plot.text(data, { x: 100, y: "name", dx: 6, textAnchor: "start", text: (each) => `${oneDecimal(each.recall)} %` }),
     ],
