@@ -9,6 +9,8 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Dialog, sync_playwright
 
+_PATIENCE = 240_000
+
 
 @contextmanager
 def started_browser() -> Iterator[Browser]:
@@ -29,6 +31,8 @@ class Page:
         self, browser: Browser, file: Path, width: int = 1280, scheme: Literal["light", "dark"] = "light"
     ) -> None:
         self.page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        # On a busy machine half a minute is not enough.
+        self.page.set_default_timeout(_PATIENCE)
         self.complaints: list[str] = []
         self.requests: list[str] = []
         self.page.on("console", lambda message: self.complaints.append(message.text))
