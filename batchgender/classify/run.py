@@ -39,10 +39,10 @@ class RunOptions:
     """What a run does beside classifying.
 
     `threshold` is as for `Classifier.classify`; `faces` says which faces are looked for; `groups` are reported on, too;
-    `reports` are files to write, by default `NAME.report.json` beside a results file where photos carry labels.
-    `verbose` has what computes the answers described, and each photo that can't be read named. `isolate` has photos
-    answered in processes of their own, None where that can be; `seconds` is what the decoding of one photo may take
-    there.
+    `reports` are files to write, by default `NAME.report.json` beside a results file where photos carry labels; those
+    that are pages show small pictures, `thumbnails`, of some of the photos. `verbose` has what computes the answers
+    described, and each photo that can't be read named. `isolate` has photos answered in processes of their own, None
+    where that can be; `seconds` is what the decoding of one photo may take there.
     """
 
     threshold: float | None = None
@@ -52,6 +52,7 @@ class RunOptions:
     verbose: bool = False
     isolate: bool | None = None
     seconds: float = SECONDS
+    thumbnails: bool = True
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,8 @@ def _classify_alone(
     # Without labels there is nothing to report but counts: written where a report was asked for.
     written = reports if figures.labelled or options.reports else ()
     for report in written:
-        write_report(report, figures, _about(classifier, source, thresholds))
+        with closing(source.again()) as again:
+            write_report(report, figures, _about(classifier, source, thresholds), again if options.thumbnails else ())
     seconds = time.monotonic() - started
     return FinishedRun(
         figures, written, source.skipped, source.unlistable, seconds, resumed, folders.two(), unknown_labels

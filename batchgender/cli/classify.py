@@ -103,6 +103,7 @@ def classify(
     faces: "FaceOptions",
     threshold: float | None,
     groups: str | None,
+    no_thumbnails: bool,
     provider: str,
     workers: int | None,
     batch_size: int | None,
@@ -184,7 +185,7 @@ def classify(
         CsvStream(sys.stdout, style) if streaming or out is None else ResultsFile(out, resume, overwrite, style)
     )
     table = read_path_table(groups) if groups else None
-    options = RunOptions(threshold, faces, table, reports, verbose, isolate, time_limit or SECONDS)
+    options = RunOptions(threshold, faces, table, reports, verbose, isolate, time_limit or SECONDS, not no_thumbnails)
     check_reports(sink, options)
 
     from batchgender.classify.pipeline import BATCH, load_classifier

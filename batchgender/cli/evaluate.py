@@ -45,6 +45,7 @@ def evaluate(
     label_names: LabelNames,
     threshold: float | None,
     groups: str | None,
+    no_thumbnails: bool,
     flip: bool,
     trust: bool,
     foreign: "ForeignOptions",
@@ -92,5 +93,5 @@ def evaluate(
         notify(notice)
     for report in reports:
         about = {"model": model, "photos_from": [source.name], "split": split, "thresholds": thresholds}
-        write_report(report, figures, about)
+        write_report(report, figures, about, () if no_thumbnails else photos.as_photos())
         notify(f"written: {report}")

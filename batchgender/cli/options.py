@@ -256,14 +256,24 @@ def threshold_option(command: Command) -> Command:
 
 
 def report_options(command: Command) -> Command:
-    """What decides a prediction, and by which groups it is reported."""
+    """What decides a prediction, by which groups it is reported, and whether a page shows photos."""
     groups = click.option(
         "--groups",
         metavar="FILE.csv",
         help="Report on groups, too: a CSV with a column path, as in the results (evaluate: as in the data, test[0]"
         " for a dataset), and a column for each grouping. Paths that begin differently are joined by their ends.",
     )
-    return threshold_option(groups(command))
+    return threshold_option(groups(thumbnails_option(command)))
+
+
+def thumbnails_option(command: Command) -> Command:
+    """Whether a report that is a page shows photos."""
+    option = click.option(
+        "--no-thumbnails",
+        is_flag=True,
+        help="Put no small pictures of photos into a report that is a page (.html).",
+    )
+    return option(command)
 
 
 def inference_options(command: Command) -> Command:

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from batchgender.cli.drawing import print_figures
-from batchgender.cli.options import label_names_option, labels_option, quiet_option
+from batchgender.cli.options import label_names_option, labels_option, quiet_option, thumbnails_option
 from batchgender.extras import require_extra
 from batchgender.io import Notify
 from batchgender.photos.labels import LabelNames
@@ -64,6 +64,14 @@ from batchgender.photos.labels import LabelNames
     "-o", "--out", metavar="FOLDER", help="The run's folder.  [default: runs/ARCH-RECIPE, numbered when taken]"
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, else with the newest in runs/.")
+@click.option(
+    "--report",
+    "reports",
+    metavar="FILE",
+    multiple=True,
+    help="Write the test split's report with the curves of the training: .json or .html; several times.",
+)
+@thumbnails_option
 @click.option("--tensorboard", is_flag=True, help="Log to OUT/tensorboard; needs the extra batchgender[tensorboard].")
 @quiet_option
 def train(
@@ -73,6 +81,8 @@ def train(
     device: str,
     out: str | None,
     resume: bool,
+    reports: tuple[str, ...],
+    no_thumbnails: bool,
     tensorboard: bool,
     labels: str | None,
     label_names: LabelNames,
@@ -88,6 +98,7 @@ def train(
       batchgender train --data ./photos --recipe strong --arch resnet18 --pretrained
       batchgender train --data ./photos --recipe taught --weights packaged --lr 5e-5
       batchgender train --data ./photos --recipe strong --teacher runs/resnet18-strong/best.pt
+      batchgender train --data ./photos --report run.html
       batchgender train --resume
     """
     if pretrained and weights:
@@ -95,16 +106,22 @@ def train(
     require_extra("train", "batchgender train")
     if tensorboard:
         require_extra("tensorboard", "train --tensorboard")
+    from batchgender.report.files import check_report
+
+    for report in reports:
+        check_report(report)
     from batchgender.model.open_model import named_model
     from batchgender.training.run_plan import new_run, resumed_run
+    from batchgender.training.train import TrainingOutputs
     from batchgender.training.train import train as start
 
     options["weights"] = "imagenet" if pretrained else weights and named_model(weights, notify)
     options["teacher"] = [named_model(file, notify) for file in options["teacher"]]
     given = {key: value for key, value in options.items() if value not in (None, [])}
     plan = (resumed_run if resume else new_run)(given, data, out, label_names, labels)
-    figures = start(plan, device, notify, tensorboard)
+    figures = start(plan, device, notify, TrainingOutputs(tensorboard, reports, not no_thumbnails))
     if figures is None:
         return  # Of several processes, the first one reports.
     print_figures(figures, f"test split, {plan.out / 'best.pt'}: ")
-    notify(f"written: {plan.out}/best.pt, last.pt, history.csv; the picture: {plan.out / 'history.png'}")
+    others = "".join(f"; the report: {report}" for report in reports)
+    notify(f"written: {plan.out}/best.pt, last.pt, history.csv; the picture: {plan.out / 'history.png'}{others}")

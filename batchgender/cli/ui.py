@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchgender.cli.options import foreign_options, quiet_option
+from batchgender.cli.options import foreign_options, model_option, quiet_option
 from batchgender.extras import require_extra
 from batchgender.io import Notify
 
@@ -22,12 +22,7 @@ if TYPE_CHECKING:
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="The port; 0: one that is free."
 )
-@click.option(
-    "--model",
-    metavar="FILE",
-    help="ONNX model, `packaged`, or hf:OWNER/NAME of the Hugging Face Hub.  [default: exports/batchgender.onnx if there"
-    " is one, else the packaged one]",
-)
+@model_option
 @click.option(
     "--detector",
     metavar="FILE",

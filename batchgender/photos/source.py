@@ -5,7 +5,7 @@ import hashlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from operator import itemgetter
@@ -133,6 +133,10 @@ class PhotoSource:
             if held > _HELD:
                 break
         return found
+
+    def again(self) -> Generator[Photo]:
+        """The photos once more, by a walk of its own, of which nothing is counted or said."""
+        yield from self._walk(self._findings.beside())
 
     def total(self) -> int:
         """How many photos there are, by a walk of its own: it may run beside an iteration."""

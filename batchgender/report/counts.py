@@ -9,6 +9,7 @@ import numpy as np
 from batchgender.model.metadata import ClassFigures
 from batchgender.model.thresholds import UNSURE
 from batchgender.photos.path_table import PathTable
+from batchgender.report.details import Confidences, Details, NotableRows, score_curve
 from batchgender.report.figures import SMALL_FACE, AccuracyAtCoverage, Figures
 from batchgender.report.group_counts import GroupCounts
 from batchgender.report.statistics import CalibrationError, CoverageCounts, largest_gap, share, wilson
@@ -45,6 +46,7 @@ class RowCounts:
         self._ece, self._ece_uncalibrated = CalibrationError(), CalibrationError()
         self._groups = GroupCounts(self.classes, groups) if groups else None
         self._covered = CoverageCounts()
+        self._confidences, self._notable = Confidences(), NotableRows(self.classes)
 
     def add(self, row: Row) -> None:
         """Count one row."""
@@ -56,12 +58,18 @@ class RowCounts:
         if row.face:
             self.faces += 1
             self.small_faces += row.face.size < SMALL_FACE
-        if not row.error:
+        confidence = row.confidence
+        best = -1 if confidence is None else row.probabilities.index(confidence)
+        answer = "" if confidence is None else self.classes[best]
+        self._notable.add(row, answer)
+        is_labelled = row.label in self.classes
+        if confidence is not None:
             self.predictions[row.prediction] += 1
-        if row.label not in self.classes:
+            self._confidences.add(row.label if is_labelled else "", answer, confidence)
+        if not is_labelled:
             return
         self.labelled += 1
-        if row.confidence is None:
+        if confidence is None:
             self.labelled_unreadable += row.unreadable
             self.labelled_no_face += not row.unreadable
             return
@@ -70,14 +78,14 @@ class RowCounts:
         self.confusion[label, predicted] += 1
         if self._scores is not None:
             self._scores[label, round(row.probabilities[1] * _MILLION)] += 1
-        correct = row.probabilities.index(row.confidence) == label
-        self._ece.add(row.confidence, correct)
+        correct = best == label
+        self._ece.add(confidence, correct)
         if self.temperature != 1 or any(self.bias):
             before = uncalibrated(row.probabilities, self.temperature, self.bias)
             self._ece_uncalibrated.add(max(before), before.index(max(before)) == label)
         if self._groups:
-            self._groups.add(row.path, label, predicted, row.confidence, correct)
-        self._covered.add(row.confidence, correct)
+            self._groups.add(row.path, label, predicted, confidence, best)
+        self._covered.add(confidence, correct)
 
     @property
     def evaluated(self) -> int:
@@ -119,7 +127,13 @@ class RowCounts:
             accuracy_at_90=self._accuracy_at_coverage(),
             coverage=self._covered.points(),
             groups=self._groups.figures() if self._groups else None,
+            details=self._details(),
         )
+
+    def _details(self) -> Details:
+        curve = None if self._scores is None else score_curve(self.classes[1], *self._scores.astype(np.int64))
+        groups = self._groups.confidences() if self._groups else {}
+        return self._notable.details(self._confidences, curve, self._ece.bins(), groups)
 
     def _class_figures(self, index: int) -> ClassFigures:
         answers = self.confusion[:, :-1]

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from batchgender.model.metadata import ClassFigures, Interval, SplitFigures
+from batchgender.report.details import Details
 
 # Below so many pixels, shorter side, the answers to a face are less often right (docs/find-faces.md).
 SMALL_FACE = 30
@@ -83,6 +84,7 @@ class Figures:
     `small_faces` those below SMALL_FACE pixels, and the figures below count faces. `predictions` counts the rows with
     an answer. Of the labelled ones, accuracy, recall, precision and F1 are
     over those answered (readable, not Unsure); AUROC, calibration error and coverage over all readable ones.
+    `details` are what a page draws.
     """
 
     photos: int
@@ -110,6 +112,7 @@ class Figures:
     accuracy_at_90: AccuracyAtCoverage | None
     coverage: list[CoveragePoint]
     groups: GroupsFigures | None
+    details: Details
 
     @property
     def answered_share(self) -> float | None:

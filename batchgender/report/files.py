@@ -2,12 +2,13 @@
 
 import json
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from batchgender.errors import UserError, os_reason
 from batchgender.io import check_writable, written_whole
+from batchgender.photos.photo import Photo
 from batchgender.report.figures import Figures
-from batchgender.report.page import report_page
 from batchgender.report.text import NOTE
 
 _ENDINGS = (".json", ".html")
@@ -22,14 +23,35 @@ def check_report(file: str, overwrite: bool = True) -> None:
     check_writable(file, "--report")
 
 
+def report_data(figures: Figures, about: dict[str, Any]) -> dict[str, Any]:
+    """The figures with what they are about (model, source, thresholds), as plain data."""
+    return {"schema": 1, **about, **figures.as_dict(), "note": NOTE}
+
+
 def report_json(figures: Figures, about: dict[str, Any]) -> str:
-    """The figures with what they are about (model, source, thresholds), as JSON."""
-    return json.dumps({"schema": 1, **about, **figures.as_dict(), "note": NOTE}, indent=2, ensure_ascii=False) + "\n"
+    """The report's data as JSON: what a page draws, thousands of numbers, on one line each."""
+    data = report_data(figures, about)
+    details = data.pop("details")
+    head = json.dumps(data, indent=2, ensure_ascii=False).removesuffix("\n}")
+    drawn = ",\n".join(
+        f"    {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in details.items()
+    )
+    return f'{head},\n  "details": {{\n{drawn}\n  }}\n}}\n'
 
 
-def write_report(file: str, figures: Figures, about: dict[str, Any]) -> None:
-    """Write the report, whole or not at all, as HTML where the name ends in .html, else as JSON."""
-    text = report_page(figures, about) if file.endswith(".html") else report_json(figures, about)
+def write_report(file: str, figures: Figures, about: dict[str, Any], photos: Iterable[Photo] = ()) -> None:
+    """Write the report, whole or not at all, as HTML where the name ends in .html, else as JSON.
+
+    A page shows those of `photos` that are worth a look; they are read again.
+    """
+    if file.endswith(".html"):
+        # Jinja2 is for those who ask for a page.
+        from batchgender.report.page import report_page
+        from batchgender.report.thumbnails import thumbnails
+
+        text = report_page(figures, report_data(figures, about), thumbnails(figures.details.notable(), photos))
+    else:
+        text = report_json(figures, about)
     try:
         with written_whole(file) as stream:
             stream.write(text)

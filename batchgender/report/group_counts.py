@@ -1,9 +1,10 @@
 """Counts and figures for each group of photos, and how far the groups lie apart."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from batchgender.photos.path_table import PathTable
+from batchgender.report.details import ConfidenceCounts, Confidences
 from batchgender.report.figures import GroupClassFigures, GroupFigures, GroupingFigures, GroupsFigures
 from batchgender.report.statistics import CalibrationError, CoverageCounts, largest_gap, share, wilson
 
@@ -16,7 +17,7 @@ class _Group:
 
     def __init__(self, classes: int) -> None:
         self.confusion = [[0] * (classes + 1) for _ in range(classes)]
-        self.ece, self.covered = CalibrationError(), CoverageCounts()
+        self.ece, self.covered, self.confidences = CalibrationError(), CoverageCounts(), Confidences()
 
     @property
     def count(self) -> int:
@@ -34,17 +35,26 @@ class GroupCounts:
         # The groups of each column by name; "" is no group.
         self._counts: list[dict[str, _Group]] = [{} for _ in groups.columns]
 
-    def add(self, path: str, label: int, predicted: int, confidence: float, correct: bool) -> None:
+    def add(self, path: str, label: int, predicted: int, confidence: float, best: int) -> None:
         """Count a photo by its path, the index of its label, and that of its prediction, -1 for Unsure.
 
-        `confidence` is its largest probability, and `correct` says whether the class with it is the label.
+        `confidence` is its largest probability, and `best` the index of the class with it.
         """
+        correct = best == label
         for column, group in zip(self._counts, self.groups.of(path), strict=True):
             if group not in column:
                 column[group] = _Group(len(self.classes))
             column[group].confusion[label][predicted] += 1
             column[group].ece.add(confidence, correct)
             column[group].covered.add(confidence, correct)
+            column[group].confidences.add(self.classes[label], self.classes[best], confidence)
+
+    def confidences(self) -> dict[str, dict[str, list[ConfidenceCounts]]]:
+        """The photos of each group by label, most probable class and confidence, for each column."""
+        columns = zip(self.groups.columns, self._counts, strict=True)
+        return {
+            name: {group: counts[group].confidences.counts() for group in _in_order(counts)} for name, counts in columns
+        }
 
     def figures(self) -> GroupsFigures:
         """The figures of the photos so far."""
@@ -52,7 +62,7 @@ class GroupCounts:
         return GroupsFigures(self.groups.file, SMALLEST, {name: self._grouping(counts) for name, counts in columns})
 
     def _grouping(self, counts: dict[str, _Group]) -> GroupingFigures:
-        groups = {name: self._group(counts[name]) for name in sorted(filter(None, counts), key=_natural_order)}
+        groups = {name: self._group(counts[name]) for name in _in_order(counts)}
         large = [group for group in groups.values() if not group.small]
         # A group of a hundred may hold ten photos of a class: its recall is left out, too.
         recall_gaps = [
@@ -89,6 +99,10 @@ class GroupCounts:
                 for index, name in enumerate(self.classes)
             },
         )
+
+
+def _in_order(groups: Iterable[str]) -> list[str]:
+    return sorted(filter(None, groups), key=_natural_order)
 
 
 def _natural_order(name: str) -> list[tuple[int, str]]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from batchgender.report.details import ReliabilityBin
 from batchgender.report.figures import CoveragePoint
 
 _BINS = 15
@@ -37,8 +38,8 @@ class CalibrationError:
 
     def __init__(self) -> None:
         self._count = 0.0
-        # For each bin, the number of right answers less the sum of their confidences.
-        self._excess = [0.0] * _BINS
+        # For each bin: photos, right answers, and the sum of the confidences.
+        self._photos, self._right, self._confidence = [0.0] * _BINS, [0.0] * _BINS, [0.0] * _BINS
         # The variance of that, if each answer is right with the probability that its confidence states.
         self._variance = [0.0] * _BINS
 
@@ -49,13 +50,24 @@ class CalibrationError:
         """
         # Bins are (lower, upper], as in Guo et al.
         at = min(max(math.ceil(confidence * _BINS) - 1, 0), _BINS - 1)
-        self._excess[at] += weight * (correct - confidence)
+        self._photos[at] += weight
+        self._right[at] += weight * correct
+        self._confidence[at] += weight * confidence
         self._variance[at] += weight**2 * confidence * (1 - confidence)
         self._count += weight
 
     def value(self) -> float | None:
         """The error, 0 to 1; None where nothing was counted."""
-        return sum(map(abs, self._excess)) / self._count if self._count else None
+        apart = (abs(right - stated) for right, stated in zip(self._right, self._confidence, strict=True))
+        return sum(apart) / self._count if self._count else None
+
+    def bins(self) -> list[ReliabilityBin]:
+        """The bins that hold photos, from the lowest confidence on."""
+        return [
+            ReliabilityBin(at / _BINS, (at + 1) / _BINS, round(photos), stated / photos, right / photos)
+            for at, (photos, right, stated) in enumerate(zip(self._photos, self._right, self._confidence, strict=True))
+            if photos
+        ]
 
     def by_chance(self) -> float | None:
         """The error that a perfectly calibrated model with these confidences shows on average; None where none counted.

@@ -14,8 +14,11 @@ Record = dict[str, Any]
 _LEAST_RANGE = 2.0
 
 
-def write_history(history: Sequence[Record], out: Path) -> None:
-    """Write history.csv and history.png to `out`; raises UserError where they can't be written."""
+def write_history(history: Sequence[Record], out: Path, chosen: int) -> None:
+    """Write history.csv and history.png to `out`; raises UserError where they can't be written.
+
+    `chosen` is the epoch whose weights are kept.
+    """
     try:
         with written_whole(out / "history.csv", newline="") as stream:
             columns = dict.fromkeys(name for record in history for name in record)
@@ -23,7 +26,7 @@ def write_history(history: Sequence[Record], out: Path) -> None:
             writer.writeheader()
             writer.writerows(history)
         with written_whole(out / "history.png", "wb") as picture:
-            _draw(history, picture)
+            _draw(history, picture, chosen)
     except OSError as error:
         raise UserError(f"{out}: can't write the history ({os_reason(error)}); go on with --resume") from error
 
@@ -60,12 +63,12 @@ class TensorBoardLog:
         self._writer.flush()
 
 
-def _draw(history: Sequence[Record], stream: IO[bytes]) -> None:
+def _draw(history: Sequence[Record], stream: IO[bytes], chosen: int) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    loss, accuracy = figure.subplots(1, 2)
+    figure = Figure(figsize=(13, 3.6), layout="constrained")
+    loss, accuracy, rate = figure.subplots(1, 3)
     epochs = [record["epoch"] for record in history]
     accuracies = [100 * record["val_accuracy"] for record in history]
     style = "o-" if len(history) < 20 else "-"
@@ -81,7 +84,14 @@ def _draw(history: Sequence[Record], stream: IO[bytes]) -> None:
     accuracy.set(title="Accuracy (%)", xlabel="epoch", ylim=(middle - half, middle + half))
     low, high = max(0, middle - half), min(100, middle + half)
     accuracy.set_yticks([tick for tick in accuracy.get_yticks() if low <= tick <= high])
-    for axes in (loss, accuracy):
+    # Epochs that an earlier version trained have no learning rate.
+    rates = [record.get("learning_rate", float("nan")) for record in history]
+    rate.plot(epochs, rates, style + "C2", label="at the end of the epoch")
+    rate.set(title="Learning rate", xlabel="epoch")
+    rate.set_ylim(bottom=0)
+    rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+    for axes in (loss, accuracy, rate):
+        axes.axvline(chosen, color="0.5", linestyle="--", linewidth=1, label=f"epoch {chosen}, kept")
         axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)

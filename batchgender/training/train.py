@@ -1,7 +1,7 @@
 """The training loop: epochs, notices, checkpoints, and the figures on the test split at its end."""
 
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from batchgender.errors import UserError
 from batchgender.io import Notify, silent
 from batchgender.lock import locked
 from batchgender.report.figures import Figures
+from batchgender.report.files import write_report
 from batchgender.training import checkpoint as checkpoints
 from batchgender.training.calibration import fit_calibration
 from batchgender.training.checkpoint import Checkpoint
@@ -31,7 +32,19 @@ from batchgender.training.swapped_labels import warn_of_swapped_labels
 from batchgender.training.trainer import Trainer
 
 
-def train(plan: RunPlan, device: str, notify: Notify, tensorboard: bool = False) -> Figures | None:
+@dataclass(frozen=True)
+class TrainingOutputs:
+    """What a training writes beside its run's folder: TensorBoard's log, and `reports` on the test split.
+
+    Reports that are pages show `thumbnails` of some photos.
+    """
+
+    tensorboard: bool = False
+    reports: tuple[str, ...] = ()
+    thumbnails: bool = True
+
+
+def train(plan: RunPlan, device: str, notify: Notify, outputs: TrainingOutputs = TrainingOutputs()) -> Figures | None:
     """Train, and write last.pt, best.pt, history.csv and history.png to the run's folder; return the test figures.
 
     A resumed run goes on from the end of its last epoch, to the same weights as a run that was never stopped.
@@ -43,10 +56,10 @@ def train(plan: RunPlan, device: str, notify: Notify, tensorboard: bool = False)
         notify = notify if processes.first else silent
         with ExitStack() as held:
             processes.by_first(lambda: held.enter_context(locked([plan.out / LAST], notify)))
-            return _train(plan, processes, notify, tensorboard and processes.first)
+            return _train(plan, processes, notify, outputs)
 
 
-def _train(plan: RunPlan, processes: Processes, notify: Notify, tensorboard: bool) -> Figures | None:
+def _train(plan: RunPlan, processes: Processes, notify: Notify, outputs: TrainingOutputs) -> Figures | None:
     recipe, out, target = plan.recipe, plan.out, processes.device
     start = _start(plan)
     source = open_source(plan.source, notify, plan.label_names, plan.labels)
@@ -71,7 +84,7 @@ def _train(plan: RunPlan, processes: Processes, notify: Notify, tensorboard: boo
     state = start or trainer.state(0, [])
     if start and start.run.epoch >= recipe.epochs:
         notify(f"{out / LAST}: all {start.run.epoch} epochs are done; more with --epochs")
-    board = TensorBoardLog(out, state.run.epoch) if tensorboard else None
+    board = TensorBoardLog(out, state.run.epoch) if outputs.tensorboard and processes.first else None
     try:
         for epoch in range(state.run.epoch + 1, recipe.epochs + 1):
             if _stopped(state):
@@ -94,6 +107,15 @@ def _train(plan: RunPlan, processes: Processes, notify: Notify, tensorboard: boo
     best = _calibrated(checkpoints.load(out / BEST), validation, trainer.origins, target, notify)
     figures = evaluate(probabilities_of(best.deployed().to(target), target), best.info(), test, notify)
     checkpoints.save(replace(best, metrics=figures.split_figures()), out / BEST)
+    about = {
+        "model": str(out / BEST),
+        "photos_from": [source.name],
+        "split": "test",
+        "thresholds": {},
+        "training": {"history": state.run.history, "chosen_epoch": best.run.epoch},
+    }
+    for report in outputs.reports:
+        write_report(report, figures, about, test.as_photos() if outputs.thumbnails else ())
     return figures
 
 
@@ -135,10 +157,11 @@ def _keep(state: Checkpoint, out: Path) -> None:
 
     Or the last one, where the recipe keeps that.
     """
-    if state.recipe.keep == "last" or _best_epoch(state) == state.run.epoch:
+    chosen = state.run.epoch if state.recipe.keep == "last" else _best_epoch(state)
+    if chosen == state.run.epoch:
         checkpoints.save(replace(state, run=state.run.without_training()), out / BEST)
     checkpoints.save(state, out / LAST)
-    write_history(state.run.history, out)
+    write_history(state.run.history, out, chosen)
 
 
 def _best_epoch(state: Checkpoint) -> int:

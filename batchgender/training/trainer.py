@@ -164,6 +164,7 @@ class Trainer:
             "epoch": epoch,
             "loss": loss_sum / trained,
             **self.processes.by_first(self._validate),
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
             "seconds": round(seconds, 2),
             "images_per_second": round(trained / seconds, 1),
         }

@@ -11,7 +11,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from batchgender.report.counts import RowCounts
 from batchgender.report.figures import Figures
-from batchgender.report.files import report_json, write_report
+from batchgender.report.files import report_data, report_json, write_report
 from batchgender.report.page import report_page
 from batchgender.report.statistics import wilson
 from batchgender.report.text import report_text, summary_text
@@ -128,7 +128,7 @@ def test_calibration_error_before_calibration_is_that_of_the_logits(bias: float)
     assert scaled.ece != pytest.approx(plain.ece, abs=1e-2)
     assert plain.ece_uncalibrated is None and "before calibration" not in report_text(plain)
     shown = f"{scaled.ece_uncalibrated:.4f} before calibration, {scaled.ece_by_chance:.4f} by chance alone"
-    assert shown in report_text(scaled) and shown in report_page(scaled, {})
+    assert shown in report_text(scaled) and shown in report_page(scaled, report_data(scaled, {}))
     assert json.loads(report_json(scaled, {}))["ece_uncalibrated"] == scaled.ece_uncalibrated
 
 
@@ -167,7 +167,7 @@ def test_html_report_shows_the_figures_and_escapes_what_it_is_about(tmp_path: Pa
     parser = HTMLParser()
     parser.handle_data = seen.append  # type: ignore[method-assign, assignment]
     parser.feed(page)
-    assert "<script>" not in page and "<script>alert(1)</script>" in seen
+    assert "<script>alert(1)" not in page and "<script>alert(1)</script>" in seen
     assert report_text(figures) in "".join(seen)
 
 
@@ -210,3 +210,47 @@ def test_the_figures_are_those_of_scikit_learn() -> None:
 @pytest.mark.parametrize(("correct", "count"), [(0, 20), (81, 263), (7, 7), (1, 1), (4_000, 5_000)])
 def test_the_wilson_interval_is_that_of_statsmodels(correct: int, count: int) -> None:
     assert wilson(correct, count) == pytest.approx(proportion_confint(correct, count, 0.05, "wilson"), abs=1e-9)
+
+
+def test_the_json_report_counts_the_confidences_of_the_rows() -> None:
+    rows = random_rows(2000)
+    details, table = json.loads(report_json(figures_of(rows), {}))["details"], table_of(rows)
+    answers = table.male.gt(0.5).map({True: "Male", False: "Female"})
+    for threshold in (0.5, 0.505, 0.75, 0.9, 1.0):
+        answered = table.confidence >= threshold
+        for cell in details["confidences"]:
+            if cell["label"]:
+                kept = zip(cell["steps"], cell["counts"], strict=True)
+                above = sum(count for step, count in kept if step >= round(threshold * details["steps"]))
+                assert above == (answered & (table.label == cell["label"]) & (answers == cell["answer"])).sum()
+    assert sum(each["count"] for each in details["reliability"]) == len(table)
+    unlabelled = [count for cell in details["confidences"] if not cell["label"] for count in cell["counts"]]
+    assert sum(unlabelled) == sum(1 for row in rows if not row.label and not row.error)
+
+
+@pytest.mark.parametrize("count", [60, 8000])
+def test_the_curve_of_the_json_report_is_that_of_scikit_learn(count: int) -> None:
+    rows = random_rows(count)
+    curve, table = json.loads(report_json(figures_of(rows), {}))["details"]["curve"], table_of(rows)
+    false, true, thresholds = metrics.roc_curve(table.label == curve["positive"], table.male, drop_intermediate=False)
+    at = {round(each, 6): place for place, each in enumerate(thresholds[1:], 1)}
+    assert min(len(table), 400) <= len(curve["thresholds"]) <= 500
+    for threshold, right, wrong in zip(
+        curve["thresholds"], curve["true_positives"], curve["false_positives"], strict=True
+    ):
+        assert right / curve["positives"] == pytest.approx(true[at[threshold]])
+        assert wrong / curve["negatives"] == pytest.approx(false[at[threshold]])
+    # So few points lose little of the area under the curve.
+    area = np.trapezoid([0, *curve["true_positives"]], [0, *curve["false_positives"]])
+    assert area / curve["positives"] / curve["negatives"] == pytest.approx(figures_of(rows).auroc, abs=1e-3)
+
+
+def test_the_rows_worth_a_look_are_the_most_confident_mistakes_and_the_least_sure() -> None:
+    rows = random_rows(2000)
+    details = figures_of(rows).details
+    readable = [row for row in rows if not row.error]
+    mistakes = sorted((r for r in readable if r.label and r.label != r.prediction), key=lambda r: -max(r.probabilities))
+    assert [row.path for row in details.mistakes] == [row.path for row in mistakes[:60]]
+    least = sorted(readable, key=lambda row: max(row.probabilities))
+    assert [row.path for row in details.least_sure] == [row.path for row in least[:60]]
+    assert [row.path for row in details.unreadable] == ["broken.jpg", "x.jpg"] and not details.no_face

@@ -12,11 +12,13 @@ from batchgender.training.history import write_history
 def accuracy_rows(folder: Path, accuracies: list[float]) -> tuple[float, float]:
     """Between which heights of its frame the accuracy curve lies: 0 the lower edge, 1 the upper one."""
     write_history(
-        [{"epoch": n, "loss": 0.7, "val_loss": 0.7, "val_accuracy": a} for n, a in enumerate(accuracies, 1)], folder
+        [{"epoch": n, "loss": 0.7, "val_loss": 0.7, "val_accuracy": a} for n, a in enumerate(accuracies, 1)],
+        folder,
+        1,
     )
     picture = np.asarray(cv2.imread(str(folder / "history.png")))
-    # The accuracy is in the right half; below the legend's line there is nothing else in its colour.
-    half = picture[:, picture.shape[1] // 2 :].astype(int)
+    # The accuracy is in the middle; below the legend's line there is nothing else in its colour.
+    half = picture[:, picture.shape[1] // 3 : 2 * picture.shape[1] // 3].astype(int)
     dark = (half.max(2) < 60).sum(1) > half.shape[1] / 2
     top, bottom = np.flatnonzero(dark)[[0, -1]]
     orange = (abs(half - (14, 127, 255)).max(2) < 40)[:, : half.shape[1] // 2]

@@ -1,14 +1,16 @@
 """The photos of one split with their labels: held as names and a way to read each, not as bytes."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchgender.errors import UserError
-from batchgender.photos.photo import printable
+from batchgender.photos.photo import Photo, printable
+from batchgender.photos.places.named import Given
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class LabelledPhotos:
     def spread(self, count: int) -> list[int]:
         """Indices of up to `count` photos, evenly spread: files sorted by class would begin with one class alone."""
         return np.linspace(0, len(self) - 1, min(count, len(self))).astype(int).tolist()
+
+    def as_photos(self) -> Iterator[Photo]:
+        """The photos by the paths that rows show."""
+        return (Photo(printable(name), Given(partial(self.read, index))) for index, name in enumerate(self.names))
 
     def counts(self) -> dict[str, int]:
         """How many photos each class has."""
