@@ -4,7 +4,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from threading import Thread
@@ -12,7 +12,7 @@ from typing import Any
 
 from batchgender.classify.face_choice import WHOLE, FaceOptions, choose_faces, face_settings
 from batchgender.classify.pipeline import FEW, Classifier
-from batchgender.classify.worker_processes import SECONDS, can_isolate
+from batchgender.classify.worker_processes import SECONDS, WorkerProcesses, can_isolate
 from batchgender.errors import PlaceLost, UserError
 from batchgender.io import Notify
 from batchgender.lock import locked
@@ -109,7 +109,6 @@ def _classify_alone(
     before = sink.settings_before() if isinstance(sink, ResultsFile) else {}
     classifier = classifier.for_photos(source, provider_named(str(before.get("provider"))))
     classifier = classifier.on_faces(choose_faces(classifier.info, source, options.faces, classifier.workers, notify))
-    info, thresholds = classifier.info, classifier.thresholds(options.threshold)
     isolate = can_isolate(classifier.model.session.provider)
     if options.isolate and not isolate:
         raise UserError(
@@ -117,12 +116,25 @@ def _classify_alone(
         )
     cores = "1 core" if classifier.workers == 1 else f"{classifier.workers} cores"
     notify(f"computed by {classifier.model.session.provider}, {cores}")
+    isolate = isolate and options.isolate is not False
     # Before this process has more threads than one.
-    processes = (
-        classifier.worker_processes(options.threshold, options.seconds)
-        if isolate and options.isolate is not False
-        else None
-    )
+    processes = classifier.worker_processes(options.threshold, options.seconds) if isolate else None
+    with closing(processes) if processes else nullcontext():
+        return _run(classifier, processes, source, sink, options, reports, started, notify)
+
+
+def _run(
+    classifier: Classifier,
+    processes: WorkerProcesses | None,
+    source: PhotoSource,
+    sink: Sink,
+    options: RunOptions,
+    reports: tuple[str, ...],
+    started: float,
+    notify: Notify,
+) -> FinishedRun:
+    """Classify, and write the reports; `started` is when the run began, by the monotonic clock."""
+    info, thresholds = classifier.info, classifier.thresholds(options.threshold)
     if options.verbose:
         for line in classifier.description(processes is not None):
             notify(line)
@@ -164,8 +176,6 @@ def _classify_alone(
             notify(f"{sink.part}: the {counts.photos:,} rows so far are kept, {sink.go_on}")
         raise
     finally:
-        if processes:
-            processes.close()
         sink.close()
     figures = counts.figures()
     # Without labels there is nothing to report but counts: written where a report was asked for.

@@ -26,6 +26,8 @@ def classify(folder: Path, missing: str = "") -> tuple[list[dict[str, str]], str
     """The rows of a folder, and which of the plugins were loaded."""
     out = folder.parent / "out.csv"
     line = ["classify", str(folder), "--out", str(out), "--overwrite", "--quiet", "--faces", "off"]
+    # What is loaded in worker processes is not seen here.
+    line.append("--no-isolate")
     done = subprocess.run([sys.executable, "-c", _RUN, missing, *line], capture_output=True, text=True)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     with out.open(encoding="utf-8", newline="") as stream:
