@@ -68,10 +68,13 @@ class _Group(click.Group):
             ctx.exit(130)
 
 
+_HELP = {"help_option_names": ["-h", "--help"]}
+
+
 @click.group(
     cls=_Group,
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={**_HELP, "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="batchgender")
 @click.pass_context
@@ -119,5 +122,7 @@ for command in (
     publish,
 ):
     command.params.append(traceback_option())
+    # Stated for each: click keeps the help option of the first context, which may be one without the group.
+    command.context_settings = {**_HELP, **command.context_settings}
     _complete_files(command)
     main.add_command(command)

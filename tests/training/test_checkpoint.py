@@ -72,7 +72,7 @@ def test_what_is_written_has_the_keys_of_0_1_0(tmp_path: Path, monkeypatch: pyte
     checkpoints.save(checkpoints.load(tmp_path / "old.pt"), tmp_path / "new.pt")
     new = torch.load(tmp_path / "new.pt", weights_only=True)
     # Whether mirror images are averaged is said at the export.
-    assert new.keys() == old.keys() - {"flip"} | {"label_names", "framing"}
+    assert new.keys() == old.keys() - {"flip"} | {"label_names", "labels", "framing"}
     for key in ("classes", "recipe", "epoch", "source", "history", "temperature", "bias", "thresholds", "calibration"):
         assert new[key] == old[key], key
     assert new["metrics"]["classes"]["Male"]["support"] == 40 and new["schema"] == 1
