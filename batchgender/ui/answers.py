@@ -59,12 +59,14 @@ class Answers:
             layout = RowLayout(tuple(self.classifier.info.classes), bool(faces), bool(faces and faces.every))
             sink.begin(layout, {})
             sink.write(self.rows)
+        info = self.classifier.info
         about = {
             "model": self.classifier.model.title,
             "photos_from": ["photos dropped on the page"],
             "thresholds": self.classifier.thresholds(threshold),
+            **({"trained_on": info.dataset} if info.dataset else {}),
         }
-        write_report(str(report), self.figures(), about)
+        write_report(str(report), self.figures(), about, self.photos)
         return table, report
 
 
