@@ -25,7 +25,6 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from batchgender.classify.pipeline import BATCH, Classifier, load_classifier
-from batchgender.classify.worker_processes import can_isolate
 from batchgender.errors import UnreadablePhoto, UserError
 from batchgender.faces.detector import open_detector
 from batchgender.faces.detector_file import detector_at_hand, find_detector
@@ -238,8 +237,7 @@ def _end_to_end(classifier: Classifier, photos: Sequence[Photo], bound: float) -
     for _ in range(_ROUNDS):
         started = time.perf_counter()
         # As `classify` does.
-        isolate = can_isolate(classifier.model.session.provider)
-        processes = classifier.worker_processes() if isolate else None
+        processes = classifier.worker_processes()
         rows = classifier.rows(itertools.islice(itertools.cycle(photos), count), processes=processes)
         sink = CsvStream(io.StringIO())
         sink.begin(RowLayout(tuple(classifier.info.classes), faces=classifier.faces is not None), {})

@@ -1,5 +1,7 @@
 """Photos classified for an audit, where there is no results file of them."""
 
+from contextlib import closing
+
 from batchgender.classify.face_choice import FaceOptions, choose_faces
 from batchgender.classify.pipeline import load_classifier
 from batchgender.classify.run import check_any
@@ -23,8 +25,12 @@ def classified(source: PhotoSource, model: str | None, notify: Notify) -> tuple[
         source
     )
     rows: list[Row] = []
-    with Progress("classify", "photos", notify) as progress:
-        for row in classifier.rows(source):
+    processes = classifier.worker_processes()
+    with (
+        Progress("classify", "photos", notify) as progress,
+        closing(classifier.rows(source, processes=processes)) as all_,
+    ):
+        for row in all_:
             rows.append(row)
             progress.update(row.face is None or row.face.number == 1)
     return answers_of(rows, info.classes, ", ".join(map(printable, source.inputs))), info.dataset

@@ -121,7 +121,7 @@ def _try(classifier: Classifier, sample: Sequence[Photo]) -> tuple[int, int, flo
     started = now = time.monotonic()
     end = started + _SECONDS
     last: tuple[str, float | None] = ("", None)
-    with closing(classifier.rows(sample)) as rows:
+    with closing(classifier.rows(sample, processes=classifier.worker_processes())) as rows:
         for row in rows:
             # A photo may have several rows.
             done += (row.path, row.time) != last

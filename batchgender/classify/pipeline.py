@@ -14,7 +14,7 @@ from batchgender.classify.fetches import Fetches
 from batchgender.classify.given import Photos, photos_given
 from batchgender.classify.inference import Answer, Inference, NamedData
 from batchgender.classify.read_ahead import BYTES_HELD, Batch, read_ahead
-from batchgender.classify.worker_processes import SECONDS, WorkerProcesses
+from batchgender.classify.worker_processes import SECONDS, WorkerProcesses, can_isolate
 from batchgender.errors import UnreadablePhoto
 from batchgender.faces.face_finder import FaceFinder
 from batchgender.io import Notify, silent
@@ -149,8 +149,10 @@ class Classifier:
         """The thresholds by class that `threshold` puts in force: those stored in the model where it is None."""
         return in_force(self.info.thresholds, threshold, self.info.classes)
 
-    def worker_processes(self, threshold: float | None = None, seconds: float = SECONDS) -> WorkerProcesses:
-        """Processes that answer in the place of threads; see `WorkerProcesses`."""
+    def worker_processes(self, threshold: float | None = None, seconds: float = SECONDS) -> WorkerProcesses | None:
+        """Processes that answer for one call of `rows`, see `WorkerProcesses`; None where threads have to."""
+        if not can_isolate(self.model.session.provider):
+            return None
         return WorkerProcesses(self._inference, self.thresholds(threshold), self.workers, self._notify, seconds)
 
     def rows(

@@ -109,16 +109,16 @@ def _classify_alone(
     before = sink.settings_before() if isinstance(sink, ResultsFile) else {}
     classifier = classifier.for_photos(source, provider_named(str(before.get("provider"))))
     classifier = classifier.on_faces(choose_faces(classifier.info, source, options.faces, classifier.workers, notify))
-    isolate = can_isolate(classifier.model.session.provider)
-    if options.isolate and not isolate:
+    if options.isolate and not can_isolate(classifier.model.session.provider):
         raise UserError(
             f"--isolate is for Linux and --provider cpu, not for {classifier.model.session.provider}; leave it out"
         )
     cores = "1 core" if classifier.workers == 1 else f"{classifier.workers} cores"
     notify(f"computed by {classifier.model.session.provider}, {cores}")
-    isolate = isolate and options.isolate is not False
     # Before this process has more threads than one.
-    processes = classifier.worker_processes(options.threshold, options.seconds) if isolate else None
+    processes = (
+        classifier.worker_processes(options.threshold, options.seconds) if options.isolate is not False else None
+    )
     with closing(processes) if processes else nullcontext():
         return _run(classifier, processes, source, sink, options, reports, started, notify)
 

@@ -22,7 +22,7 @@ from threading import Lock
 from typing import NoReturn
 
 from batchgender.classify.inference import INFERRING, Answer, Begins, Inference, NamedData
-from batchgender.errors import OutOfMemory, UserError, os_reason
+from batchgender.errors import UserError, os_reason
 from batchgender.io import Notify
 from batchgender.model.session import CPU, provider_named
 from batchgender.photos.limits import DECODING
@@ -205,13 +205,11 @@ class WorkerProcesses:
             reply, descriptors, _, _ = socket.recv_fds(self._control, _REPLY.size, 1)
             return _REPLY.unpack(reply)[0], descriptors
         except (OSError, struct.error):
-            raise OutOfMemory(
-                "the process that starts the workers is gone; was it killed for want of memory?"
-            ) from None
+            raise UserError("the process that starts the workers is gone; was the memory full?") from None
 
 
 def _no_process(error: OSError) -> UserError:
-    return OutOfMemory(f"no more processes here ({os_reason(error)}); try --workers 1, or --no-isolate")
+    return UserError(f"no more processes here ({os_reason(error)}); try --workers 1, or --no-isolate")
 
 
 def _reason(code: int, place: int) -> str:

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     "--method",
     # As `open_explained.METHODS`, which is not imported here: --help must not wait for onnxruntime.
     type=click.Choice(["grad-cam", "occlusion"]),
-    help="grad-cam needs the extra batchgender[explain], and a convolutional network of ours; occlusion explains any"
-    " ONNX file.  [default: grad-cam where it can be had]",
+    default="occlusion",
+    show_default=True,
+    help="occlusion explains any ONNX file; grad-cam needs the extra batchgender[explain], and a convolutional network"
+    " of ours.",
 )
 @click.option(
     "--model",
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 def explain(
     photos: tuple[str, ...],
     out: str,
-    method: str | None,
+    method: str,
     model: str | None,
     threshold: float | None,
     faces: "FaceOptions",
@@ -58,7 +60,7 @@ def explain(
     \b
     Examples:
       batchgender explain photo.jpg --out explained
-      batchgender explain ./photos --out explained --method occlusion
+      batchgender explain ./photos --out explained --method grad-cam
       batchgender explain group.jpg --out explained --faces all
       batchgender explain photo.jpg --out explained --model runs/alexnet_bn512-seed/best.pt
     """

@@ -12,7 +12,7 @@ from batchgender.classify.face_choice import OFF, FaceOptions, choose_faces
 from batchgender.classify.given import Photos, photos_given
 from batchgender.classify.pipeline import Classifier
 from batchgender.errors import UnreadablePhoto
-from batchgender.explanation.occlusion import neutral_colour
+from batchgender.explanation.occlusion import OCCLUSION, neutral_colour
 from batchgender.explanation.open_explained import Method, open_explained
 from batchgender.io import Notify, silent
 from batchgender.model.foreign_options import NOTHING_SAID, ForeignOptions
@@ -56,7 +56,7 @@ class Explanation:
 def explain(
     *photos: Photos,
     model: str | os.PathLike[str] | None = None,
-    method: str | None = None,
+    method: str = OCCLUSION,
     faces: str | FaceOptions = OFF,
     threshold: float | None = None,
     foreign: ForeignOptions = NOTHING_SAID,
@@ -65,8 +65,8 @@ def explain(
     """Yield an explanation for each row that `Classifier.classify` gives of these photos, in its order.
 
     `photos`, `faces` and `threshold` are as there; `model` is a checkpoint or an ONNX file, `foreign` describes one
-    that is not from batchgender. `method` is "grad-cam", "occlusion", or None: Grad-CAM where it is possible (see
-    `open_explained`). Raises UserError as `classify` does, and where the method can't explain this model.
+    that is not from batchgender. `method` is "occlusion" or "grad-cam". Raises UserError as `classify` does, and where
+    the method can't explain this model.
     """
     classifier, how = open_explained(model, method, foreign, notify)
     given = photos_given(photos, notify, DEFAULT_NAMES)

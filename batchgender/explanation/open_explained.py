@@ -51,15 +51,14 @@ class Method(Protocol):
 
 
 def open_explained(
-    name: str | os.PathLike[str] | None, method: str | None, foreign: ForeignOptions, notify: Notify
+    name: str | os.PathLike[str] | None, method: str, foreign: ForeignOptions, notify: Notify
 ) -> tuple[Classifier, Method]:
     """Open a checkpoint or an ONNX file, and the `method` of METHODS that explains it.
 
-    Without a method it is Grad-CAM where the extra `explain` is installed and the network is a convolutional one of
-    ours, else occlusion, and `notify` gets why. Raises UserError as `load_classifier` does, where the method can't
-    explain this model, and where the file is of another kind.
+    Raises UserError as `load_classifier` does, where the method can't explain this model, and where the file is of
+    another kind.
     """
-    if method not in (None, *METHODS):
+    if method not in METHODS:
         raise UserError(f"method: {method!r} is none of {', '.join(METHODS)}")
     file = str(default_model()) if name is None else named_model(os.fspath(name), notify)
     kind = kind_of_file(file)
@@ -74,14 +73,7 @@ def open_explained(
             f"{file}: a {kind.value} file, which can't be explained; give the ONNX file or the checkpoint of the model"
         )
     classifier = load_classifier(file, notify=notify, **vars(foreign))
-    if method != OCCLUSION:
-        try:
-            return classifier, method_for(classifier, GRAD_CAM)
-        except UserError as error:
-            if method:
-                raise
-            notify(f"explained by occlusion, not by Grad-CAM: {error}")
-    return classifier, method_for(classifier, OCCLUSION)
+    return classifier, method_for(classifier, method)
 
 
 def possible_methods(model: Model) -> list[str]:

@@ -21,7 +21,7 @@ from batchgender.training import checkpoint as checkpoints
 from batchgender.training.checkpoint import Checkpoint, RunState
 from batchgender.training.recipe import Recipe
 
-SECRET_FOLDER = "/home/nobody-should-know"
+SECRET_FOLDER = "/a-folder/nobody-should-know"
 
 
 @dataclass(frozen=True)
