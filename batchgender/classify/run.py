@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -22,8 +22,12 @@ from batchgender.photos.photo import Photo, printable
 from batchgender.photos.source import PhotoSource, skipped_text
 from batchgender.progress import Progress
 from batchgender.report.counts import RowCounts
+from batchgender.report.details import NotableRow
 from batchgender.report.figures import Figures
-from batchgender.report.files import check_report, write_report
+from batchgender.report.files import check_report, is_page, write_report
+from batchgender.report.prevalence import Prevalence, estimate_prevalence
+from batchgender.report.thumbnails import HeatMaps
+from batchgender.results.answers import Answers, read_answers
 from batchgender.results.formats import FORMATS
 from batchgender.results.results_file import SIDECAR, ResultsFile
 from batchgender.results.rows import Row, RowLayout
@@ -33,6 +37,8 @@ from batchgender.results.sinks import Sink
 _UNKNOWN_LABELS = 100
 _OTHERS = "others"
 
+Explain = Callable[[Classifier, Sequence[NotableRow], Iterable[Photo], Notify], HeatMaps]
+
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -41,7 +47,9 @@ class RunOptions:
     `threshold` is as for `Classifier.classify`; `faces` says which faces are looked for; `groups` are reported on, too;
     `reports` are files to write, by default `NAME.report.json` beside a results file where photos carry labels; those
     that are pages show small pictures, `thumbnails`, of some of the photos. `verbose` has what computes the answers
-    described, and each photo that can't be read named. `isolate` has photos answered in processes of their own, None
+    described, and each photo that can't be read named. `explain` makes heat maps of the mistakes for reports that are
+    pages, of a classifier, the rows and the photos, read again. `measured` are answers to labelled photos, by whose
+    mistakes the shares of the classes are corrected. `isolate` has photos answered in processes of their own, None
     where that can be; `seconds` is what the decoding of one photo may take there.
     """
 
@@ -53,6 +61,8 @@ class RunOptions:
     isolate: bool | None = None
     seconds: float = SECONDS
     thumbnails: bool = True
+    explain: Explain | None = None
+    measured: Answers | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,7 @@ class FinishedRun:
     """What a run comes to: its figures, the reports written, the files left out by ending, folders not listed.
 
     `folders` are the names of the folders that the photos lie in, where these are two; `unknown_labels` counts labels
-    that are stated, and are no class of the model.
+    that are stated, and are no class of the model; `prevalence` are the corrected shares, where they were asked for.
     """
 
     figures: Figures
@@ -71,6 +81,7 @@ class FinishedRun:
     resumed: int
     folders: tuple[str, ...]
     unknown_labels: Counter[str]
+    prevalence: Prevalence | None = None
 
 
 def check_reports(sink: Sink, options: RunOptions) -> tuple[str, ...]:
@@ -178,14 +189,24 @@ def _run(
     finally:
         sink.close()
     figures = counts.figures()
+    about = _about(classifier, source, thresholds)
+    prevalence = None
+    if options.measured and isinstance(sink, ResultsFile) and any(figures.predictions.values()):
+        prevalence = estimate_prevalence(read_answers(str(sink.out)), options.measured)
+        about["prevalence"] = prevalence.as_dict()
     # Without labels there is nothing to report but counts: written where a report was asked for.
-    written = reports if figures.labelled or options.reports else ()
+    written = reports if figures.labelled or options.reports or prevalence else ()
+    maps = None
+    if options.explain and figures.details.mistakes and any(map(is_page, written)):
+        with closing(source.again()) as again:
+            maps = options.explain(classifier, figures.details.mistakes, again, notify)
     for report in written:
         with closing(source.again()) as again:
-            write_report(report, figures, _about(classifier, source, thresholds), again if options.thumbnails else ())
+            shown = again if options.thumbnails else ()
+            write_report(report, figures, about, shown, maps)
     seconds = time.monotonic() - started
     return FinishedRun(
-        figures, written, source.skipped, source.unlistable, seconds, resumed, folders.two(), unknown_labels
+        figures, written, source.skipped, source.unlistable, seconds, resumed, folders.two(), unknown_labels, prevalence
     )
 
 

@@ -2,12 +2,15 @@
 
 import sys
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from batchgender.cli.drawing import print_figures
 from batchgender.cli.options import (
+    check_explained,
+    explain_option,
     face_options,
     foreign_options,
     inference_options,
@@ -64,7 +67,14 @@ if TYPE_CHECKING:
 @label_names_option
 @face_options
 @report_options
+@explain_option
 @inference_options
+@click.option(
+    "--measured-on",
+    metavar="LABELLED",
+    help="A results file of labelled photos of the same kind, made with the same model: estimate the shares of the"
+    " classes, corrected by its mistakes, as the command prevalence does.",
+)
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace results and reports that are there.")
 @click.option("--csv-bom", is_flag=True, help="Begin the CSV with a byte order mark, so that Excel reads it as UTF-8.")
@@ -104,9 +114,11 @@ def classify(
     threshold: float | None,
     groups: str | None,
     no_thumbnails: bool,
+    explained: tuple[str, ...],
     provider: str,
     workers: int | None,
     batch_size: int | None,
+    measured_on: str | None,
     resume: bool,
     overwrite: bool,
     csv_bom: bool,
@@ -149,6 +161,8 @@ def classify(
     streaming = out == "-"
     if streaming and (resume or overwrite):
         raise click.UsageError("--out - can't be resumed or overwritten")
+    if measured_on and (streaming or out is None):
+        raise click.UsageError("--measured-on needs --out FILE, for all rows are looked at together")
     if time_limit and isolate is False:
         raise click.UsageError("--time-limit and --no-isolate exclude each other: threads can't be ended")
     if fps and faces.mode == "off":
@@ -157,6 +171,7 @@ def classify(
         faces = replace(faces, mode="largest")
     if (csv_bom or csv_safe) and not (out is None or streaming or out.endswith(".csv")):
         raise click.UsageError(f"--csv-bom and --csv-safe are for a CSV; --out {out} is none")
+    check_explained(explained, reports, no_thumbnails)
     if streaming and sys.stdout is None:
         raise UserError("stdout is closed; give --out a file")
     from batchgender.cli.photo_inputs import open_photos
@@ -175,7 +190,10 @@ def classify(
     from batchgender.classify.worker_processes import SECONDS
     from batchgender.photos.path_table import read_path_table
     from batchgender.report.figures import SMALL_FACE, SMALL_SHARE
+    from batchgender.report.prevalence import labelled_as
+    from batchgender.report.prevalence_text import prevalence_text
     from batchgender.report.text import swapped_labels_notice
+    from batchgender.results.answers import read_answers
     from batchgender.results.csv_style import CsvStyle
     from batchgender.results.results_file import ResultsFile
     from batchgender.results.sinks import CsvStream, Sink
@@ -185,7 +203,18 @@ def classify(
         CsvStream(sys.stdout, style) if streaming or out is None else ResultsFile(out, resume, overwrite, style)
     )
     table = read_path_table(groups) if groups else None
-    options = RunOptions(threshold, faces, table, reports, verbose, isolate, time_limit or SECONDS, not no_thumbnails)
+    measured = read_answers(measured_on) if measured_on else None
+    options = RunOptions(
+        threshold,
+        faces,
+        table,
+        reports,
+        verbose,
+        isolate,
+        time_limit or SECONDS,
+        not no_thumbnails,
+        measured=measured,
+    )
     check_reports(sink, options)
 
     from batchgender.classify.pipeline import BATCH, load_classifier
@@ -194,8 +223,16 @@ def classify(
     classifier = load_classifier(
         model, provider=provider, workers=workers, batch_size=batch_size or BATCH, notify=notify, **vars(foreign)
     )
+    if explained:
+        from batchgender.explanation.heat_maps import heat_maps
+        from batchgender.explanation.open_explained import method_for
+
+        methods = [method_for(classifier, name) for name in dict.fromkeys(explained)]
+        options = replace(options, explain=partial(heat_maps, methods))
     classes = classifier.info.classes
     label_names.check_classes(classes)
+    if measured:
+        labelled_as(measured, classes, "the model")
     if stated:
         stated.check_classes(classes, "the model")
         source.state_labels(stated.labels_of(lambda: (photo.path for photo in source), classes, notify))
@@ -209,6 +246,8 @@ def classify(
     finished = classify_photos(classifier, source, sink, options, notify)
     figures = finished.figures
     print_figures(figures, err=streaming)
+    if finished.prevalence:
+        click.echo(f"\n{prevalence_text(finished.prevalence)}")
     if notice := swapped_labels_notice("the model", figures.accuracy, figures.evaluated - figures.unsure):
         notify(notice)
     if not figures.labelled and finished.folders and not no_labels and len(figures.classes) == 2:

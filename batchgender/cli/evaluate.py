@@ -6,6 +6,8 @@ import click
 
 from batchgender.cli.drawing import print_figures
 from batchgender.cli.options import (
+    check_explained,
+    explain_option,
     foreign_options,
     label_names_option,
     labels_option,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 @labels_option
 @label_names_option
 @report_options
+@explain_option
 @click.option("--flip", is_flag=True, help="Average a checkpoint's answers over the photo and its mirror image.")
 @click.option("--trust", is_flag=True, help="Open a TorchScript or torch.export file, which can run any code.")
 @foreign_options
@@ -46,6 +49,7 @@ def evaluate(
     threshold: float | None,
     groups: str | None,
     no_thumbnails: bool,
+    explained: tuple[str, ...],
     flip: bool,
     trust: bool,
     foreign: "ForeignOptions",
@@ -63,6 +67,9 @@ def evaluate(
       batchgender evaluate runs/alexnet-seed/best.pt
       batchgender evaluate exports/batchgender.onnx --data ./faces --report report.json --groups ages.csv
     """
+    check_explained(explained, reports, no_thumbnails)
+    if explained and flip:
+        raise click.UsageError("--explain and --flip exclude each other: the photo alone is explained")
     from batchgender.export.load_any_model import load_any_model
     from batchgender.model.thresholds import in_force
     from batchgender.photos.path_table import read_path_table
@@ -77,6 +84,11 @@ def evaluate(
         check_report(report)
     table = read_path_table(groups) if groups else None
     loaded = load_any_model(model, foreign, flip, trust, notify)
+    if explained:
+        from batchgender.explanation.heat_maps import heat_maps
+        from batchgender.explanation.open_explained import open_explained
+
+        classifier, methods = open_explained(model, list(dict.fromkeys(explained)), foreign, notify)
     thresholds = in_force(loaded.info.thresholds, threshold, loaded.info.classes)
     notify_thresholds(loaded.info.thresholds, threshold, notify)
     source = open_source(data or DEFAULT_SOURCE, notify, label_names, labels)
@@ -91,7 +103,10 @@ def evaluate(
     print_figures(figures)
     if notice := swapped_labels_notice("the model", figures.accuracy, figures.evaluated - figures.unsure):
         notify(notice)
+    maps = None
+    if explained and figures.details.mistakes:
+        maps = heat_maps(methods, classifier, figures.details.mistakes, photos.as_photos(), notify)
     for report in reports:
         about = {"model": model, "photos_from": [source.name], "split": split, "thresholds": thresholds}
-        write_report(report, figures, about, () if no_thumbnails else photos.as_photos())
+        write_report(report, figures, about, () if no_thumbnails else photos.as_photos(), maps)
         notify(f"written: {report}")

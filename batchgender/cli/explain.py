@@ -77,14 +77,14 @@ def explain(
     source = PhotoSource(photos, notify)
     check_folder(out, overwrite)
     check_any(source)
-    classifier, how = open_explained(model, method, foreign, notify)
+    classifier, methods = open_explained(model, [method], foreign, notify)
     notify_default_model(model, classifier.model, notify)
     classifier = classifier.on_faces(choose_faces(classifier.info, source, faces, classifier.workers, notify))
     files = ExplanationFiles(out, classifier, source.inputs)
     written: list[str] = []
     failed = 0
     with Progress("explain", "answers", notify) as progress:
-        for explanation in explanations(classifier, how, source, threshold):
+        for explanation in explanations(classifier, methods, source, threshold):
             row = explanation.row
             if row.error:
                 notify(f"{row.path}: not explained: {row.error}")
@@ -98,4 +98,4 @@ def explain(
         )
     click.echo("\n".join(written))
     left = f"; {failed:,} photos not explained, see above" if failed else ""
-    notify(f"{len(written):,} answers explained by {how.title}; written: {out}{left}")
+    notify(f"{len(written):,} answers explained by {methods[0].title}; written: {out}{left}")

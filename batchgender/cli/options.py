@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -264,6 +264,28 @@ def report_options(command: Command) -> Command:
         " for a dataset), and a column for each grouping. Paths that begin differently are joined by their ends.",
     )
     return threshold_option(groups(thumbnails_option(command)))
+
+
+def explain_option(command: Command) -> Command:
+    """What explains the mistakes in a report that is a page; the command gets the names of methods, as `explained`."""
+    option = click.option(
+        "--explain",
+        "explained",
+        # As `open_explained.METHODS`, which is not imported here: --help must not wait for onnxruntime.
+        type=click.Choice(["occlusion", "grad-cam"]),
+        multiple=True,
+        help="Show in a report that is a page what in the photos spoke for each mistake; may be given twice. As the"
+        " command explain has it: grad-cam needs an extra.",
+    )
+    return option(command)
+
+
+def check_explained(explained: Sequence[str], reports: Sequence[str], no_thumbnails: bool) -> None:
+    """Raise UsageError where --explain is given, and no page shows photos."""
+    if explained and not any(report.endswith(".html") for report in reports):
+        raise click.UsageError("--explain is for a report that is a page: add --report NAME.html")
+    if explained and no_thumbnails:
+        raise click.UsageError("--explain and --no-thumbnails exclude each other: heat maps show the photos")
 
 
 def thumbnails_option(command: Command) -> Command:

@@ -1,7 +1,7 @@
 """Photos to explanations: each answer, as `classify` gives it, with the map of what speaks for its class."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -68,18 +68,25 @@ def explain(
     that is not from batchgender. `method` is "occlusion" or "grad-cam". Raises UserError as `classify` does, and where
     the method can't explain this model.
     """
-    classifier, how = open_explained(model, method, foreign, notify)
+    classifier, methods = open_explained(model, [method], foreign, notify)
     given = photos_given(photos, notify, DEFAULT_NAMES)
     source = given if isinstance(given, PhotoSource) else None
     wanted = FaceOptions(faces) if isinstance(faces, str) else faces
     found = choose_faces(classifier.info, source, wanted, classifier.workers, notify)
-    return explanations(classifier.on_faces(found), how, given, threshold)
+    return explanations(classifier.on_faces(found), methods, given, threshold)
 
 
 def explanations(
-    classifier: Classifier, method: Method, photos: Iterable[Photo], threshold: float | None = None
+    classifier: Classifier,
+    methods: Sequence[Method],
+    photos: Iterable[Photo],
+    threshold: float | None = None,
+    wanted: Callable[[Row], bool] = lambda row: True,
 ) -> Iterator[Explanation]:
-    """Yield an explanation for each row of these photos, one photo at a time; the rows are those of `classifier`."""
+    """Yield an explanation by each method for each row of these photos that is `wanted`, one photo at a time.
+
+    The rows are those of `classifier`.
+    """
     classes = tuple(classifier.info.classes)
     for photo in photos:
         # Read once: a photo may come from afar.
@@ -90,13 +97,15 @@ def explanations(
         rows = list(classifier.rows([read], threshold))
         if rows[0].error:
             nothing = np.zeros((0, 0, 3), np.uint8), np.zeros((0, 0), np.float32)
-            yield Explanation(rows[0], classes, "", method, *nothing, covered=1.0)
+            for method in methods if wanted(rows[0]) else ():
+                yield Explanation(rows[0], classes, "", method, *nothing, covered=1.0)
             continue
         for row, (seen, shown) in zip(rows, _views(classifier, read.read()), strict=True):
             target = int(np.argmax(row.probabilities))
-            found = method.map(seen, target)
-            covered = _covered(classifier, seen, found, target)
-            yield Explanation(row, classes, classes[target], method, shown, found, covered)
+            for method in methods if wanted(row) else ():
+                found = method.map(seen, target)
+                covered = _covered(classifier, seen, found, target)
+                yield Explanation(row, classes, classes[target], method, shown, found, covered)
 
 
 def _views(

@@ -73,7 +73,8 @@ class ExplanationFiles:
         return found
 
     def _figures(self, explanation: Explanation) -> dict[str, Any]:
-        row, found, (low, high) = explanation.row, explanation.map, sides(explanation)
+        row, found = explanation.row, explanation.map
+        low, high = sides(explanation.classes, explanation.explained)
         return {
             "schema": 1,
             "path": row.path,

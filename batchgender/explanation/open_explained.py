@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -51,15 +52,15 @@ class Method(Protocol):
 
 
 def open_explained(
-    name: str | os.PathLike[str] | None, method: str, foreign: ForeignOptions, notify: Notify
-) -> tuple[Classifier, Method]:
-    """Open a checkpoint or an ONNX file, and the `method` of METHODS that explains it.
+    name: str | os.PathLike[str] | None, methods: Sequence[str], foreign: ForeignOptions, notify: Notify
+) -> tuple[Classifier, list[Method]]:
+    """Open a checkpoint or an ONNX file, and those of METHODS that explain it.
 
-    Raises UserError as `load_classifier` does, where the method can't explain this model, and where the file is of
+    Raises UserError as `load_classifier` does, where a method can't explain this model, and where the file is of
     another kind.
     """
-    if method not in METHODS:
-        raise UserError(f"method: {method!r} is none of {', '.join(METHODS)}")
+    if unknown := next((each for each in methods if each not in METHODS), None):
+        raise UserError(f"method: {unknown!r} is none of {', '.join(METHODS)}")
     file = str(default_model()) if name is None else named_model(os.fspath(name), notify)
     kind = kind_of_file(file)
     if kind is FileKind.CHECKPOINT:
@@ -67,13 +68,15 @@ def open_explained(
             raise UserError(f"{file}: no ONNX file; leave {', '.join(given)} out")
         require_extra("explain", f"{file}: a checkpoint, and explaining one")
         classifier, module = _open_checkpoint(file)
-        return classifier, Occlusion(classifier) if method == OCCLUSION else _grad_cam(module, classifier)
+        return classifier, [
+            Occlusion(classifier) if method == OCCLUSION else _grad_cam(module, classifier) for method in methods
+        ]
     if kind is not FileKind.ONNX:
         raise UserError(
             f"{file}: a {kind.value} file, which can't be explained; give the ONNX file or the checkpoint of the model"
         )
     classifier = load_classifier(file, notify=notify, **vars(foreign))
-    return classifier, method_for(classifier, method)
+    return classifier, [method_for(classifier, method) for method in methods]
 
 
 def possible_methods(model: Model) -> list[str]:

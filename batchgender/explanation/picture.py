@@ -1,5 +1,6 @@
 """An explanation as a picture: the photo, the heat map over it, and a legend that says which colour means what."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import cv2
@@ -20,13 +21,12 @@ _MARGIN, _GAP, _BAR = 24, 16, 18
 _TITLE, _TEXT = 24, 17
 
 
-def sides(explanation: Explanation) -> tuple[str, str]:
-    """What the two colours stand for: LOW and HIGH."""
-    classes = explanation.classes
+def sides(classes: Sequence[str], explained: str) -> tuple[str, str]:
+    """What the two colours stand for, LOW and HIGH, where the class `explained` is explained."""
     # Of two classes each has its own colour, whichever is explained.
     if len(classes) == 2:
         return f"speaks for {classes[0]}", f"speaks for {classes[1]}"
-    return f"speaks against {explanation.explained}", f"speaks for {explanation.explained}"
+    return f"speaks against {explained}", f"speaks for {explained}"
 
 
 def heat_map(explanation: Explanation) -> NDArray[np.uint8]:
@@ -65,7 +65,7 @@ def explanation_picture(explanation: Explanation) -> NDArray[np.uint8]:
     page.paste(photo, (_MARGIN, above))
     page.paste(Image.fromarray(heat_map(explanation)), (_MARGIN + width + _GAP, above))
     page.paste(_colour_bar(inner), (_MARGIN, legend))
-    low, high = sides(explanation)
+    low, high = sides(explanation.classes, explanation.explained)
     at = legend + _BAR + 6
     draw.text((_MARGIN, at), low, LOW, text)
     draw.text((_MARGIN + inner / 2, at), "no colour: says nothing", _FAINT, text, anchor="ma")

@@ -3,13 +3,16 @@
 import json
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batchgender.errors import UserError, os_reason
 from batchgender.io import check_writable, written_whole
 from batchgender.photos.photo import Photo
 from batchgender.report.figures import Figures
 from batchgender.report.text import NOTE
+
+if TYPE_CHECKING:
+    from batchgender.report.thumbnails import HeatMaps
 
 _ENDINGS = (".json", ".html")
 
@@ -39,17 +42,29 @@ def report_json(figures: Figures, about: dict[str, Any]) -> str:
     return f'{head},\n  "details": {{\n{drawn}\n  }}\n}}\n'
 
 
-def write_report(file: str, figures: Figures, about: dict[str, Any], photos: Iterable[Photo] = ()) -> None:
+def is_page(file: str) -> bool:
+    """Whether a report of this name is a page, which shows photos."""
+    return file.endswith(".html")
+
+
+def write_report(
+    file: str,
+    figures: Figures,
+    about: dict[str, Any],
+    photos: Iterable[Photo] = (),
+    heat_maps: "HeatMaps | None" = None,
+) -> None:
     """Write the report, whole or not at all, as HTML where the name ends in .html, else as JSON.
 
-    A page shows those of `photos` that are worth a look; they are read again.
+    A page shows those of `photos` that are worth a look, which are read again, and `heat_maps` beside them.
     """
-    if file.endswith(".html"):
+    if is_page(file):
         # Jinja2 is for those who ask for a page.
         from batchgender.report.page import report_page
         from batchgender.report.thumbnails import thumbnails
 
-        text = report_page(figures, report_data(figures, about), thumbnails(figures.details.notable(), photos))
+        pictures = thumbnails(figures.details.notable(), photos)
+        text = report_page(figures, report_data(figures, about), pictures, heat_maps)
     else:
         text = report_json(figures, about)
     try:

@@ -11,10 +11,12 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from batchgender.io import bounds, percent
 from batchgender.report.details import NotableRow
 from batchgender.report.figures import Figures
+from batchgender.report.prevalence_text import ASSUMPTION
 from batchgender.report.text import GROUPS_SHOWN, LIMIT, NOTE, report_text, summary_text
-from batchgender.report.thumbnails import RowKey, row_key
+from batchgender.report.thumbnails import HeatMaps, RowKey, row_key
 
 _ASSETS = files("batchgender") / "assets" / "report"
 # In the order in which they need each other.
@@ -23,15 +25,23 @@ _FACTS = ("model", "photos_from", "split", "thresholds")
 _ROW_LISTS = ("mistakes", "least_sure", "unreadable", "no_face")
 
 
-def report_page(figures: Figures, data: Mapping[str, Any], pictures: Mapping[RowKey, bytes] = {}) -> str:
-    """The page of a report's `data` (`files.report_data`), with JPEGs of the rows in it."""
+def report_page(
+    figures: Figures,
+    data: Mapping[str, Any],
+    pictures: Mapping[RowKey, bytes] = {},
+    heat_maps: HeatMaps | None = None,
+) -> str:
+    """The page of a report's `data` (`files.report_data`), with JPEGs of the rows in it, and heat maps of some."""
     scripts = [Markup(_asset(name)) for name in _SCRIPTS]
     facts = {key.replace("_", " "): _in_words(data[key]) for key in _FACTS if key in data}
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"percent": percent, "bounds": bounds}
     return environment.from_string(_asset("page.html")).render(
         figures=figures,
         facts=facts,
         training="training" in data,
+        prevalence=data.get("prevalence"),
+        assumption=ASSUMPTION,
         text=report_text(figures) if figures.labelled else summary_text(figures),
         note=NOTE if figures.labelled else LIMIT,
         style=Markup(_asset("page.css")),
@@ -39,21 +49,26 @@ def report_page(figures: Figures, data: Mapping[str, Any], pictures: Mapping[Row
         scripts=scripts,
         # The browser runs these scripts and no other.
         digests=[b64encode(sha256(script.encode()).digest()).decode() for script in scripts],
-        data=_script_json(_drawn(figures, data, pictures)),
+        data=_script_json(_drawn(figures, data, pictures, heat_maps)),
     )
 
 
-def _drawn(figures: Figures, data: Mapping[str, Any], pictures: Mapping[RowKey, bytes]) -> dict[str, Any]:
+def _drawn(
+    figures: Figures, data: Mapping[str, Any], pictures: Mapping[RowKey, bytes], heat_maps: HeatMaps | None
+) -> dict[str, Any]:
     """The report's data with the pictures, and of many groups the first ones."""
     details = dict(data["details"])
     details["groups"] = {name: _first(groups) for name, groups in details["groups"].items()}
     for name in _ROW_LISTS:
         rows: list[NotableRow] = getattr(figures.details, name)
-        details[name] = [
-            {**asdict(row), "picture": b64encode(picture).decode() if (picture := pictures.get(row_key(row))) else None}
-            for row in rows
-        ]
+        details[name] = [{**asdict(row), "picture": _text(pictures.get(row_key(row)))} for row in rows]
     drawn = {**data, "details": details}
+    if heat_maps:
+        details["mistakes"] = [
+            {**row, "heat_maps": list(map(_text, heat_maps.pictures.get(row_key(of), [])))}
+            for row, of in zip(details["mistakes"], figures.details.mistakes, strict=True)
+        ]
+        drawn["heat_maps"] = {"titles": heat_maps.titles, "low": heat_maps.low, "high": heat_maps.high}
     if figures.groups:
         columns = {
             name: {**column, "groups": _first(column["groups"]), "all_groups": len(column["groups"])}
@@ -61,6 +76,11 @@ def _drawn(figures: Figures, data: Mapping[str, Any], pictures: Mapping[RowKey, 
         }
         drawn["groups"] = {**data["groups"], "columns": columns}
     return drawn
+
+
+def _text(picture: bytes | None) -> str | None:
+    """A picture as JSON holds it."""
+    return b64encode(picture).decode() if picture else None
 
 
 def _first(groups: Mapping[str, Any]) -> dict[str, Any]:

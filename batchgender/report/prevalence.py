@@ -78,20 +78,13 @@ def estimate_prevalence(results: Answers, measured: Answers) -> Prevalence:
     """
     if not len(results):
         raise UserError(f"{results.title}: no photo in it could be read, or shows a face")
-    measured_left_out, measured = len(measured.left_out), _in_classes_of(results, measured).labelled()
     classes, count = results.classes, len(results.classes)
-    answers = results.probabilities.argmax(1)
-    counts = np.bincount(answers, minlength=count)
-    confusion = np.zeros((count, count), np.int64)
-    np.add.at(confusion, (measured.labels, measured.probabilities.argmax(1)), 1)
+    measured_left_out, measured = len(measured.left_out), labelled_as(measured, classes, results.title)
+    counts = np.bincount(results.probabilities.argmax(1), minlength=count)
+    confusion = _confusion(measured)
     of_label = confusion.sum(1)
-    if not of_label.all():
-        missing = classes[int(of_label.argmin())]
-        raise UserError(f"{measured.title}: has no photo labelled {missing}, so its answers to such are not known")
     shares = confusion / of_label[:, None]
-    told = float(np.linalg.svd(shares, compute_uv=False)[-1])
-    if told < _NOT_TOLD:
-        raise UserError(f"{measured.title}: the answers are the same whatever the label, so nothing can be corrected")
+    told = _told(shares)
     unclipped = _solved(shares, counts / len(results))
     corrected = nearest_shares(unclipped)
     drawn = _bootstrap(confusion, counts)
@@ -139,25 +132,48 @@ def nearest_shares(values: Shares) -> Shares:
     return np.maximum(values - np.take_along_axis(excess, last, -1), 0.0)
 
 
-def _in_classes_of(results: Answers, measured: Answers) -> Answers:
-    """The measured answers with their classes in the order of the results'; raises UserError where they are others."""
+def labelled_as(measured: Answers, classes: list[str], results: str) -> Answers:
+    """The measured answers to labelled photos, in the order of these classes, those of `results`.
+
+    Raises UserError where shares of `results` can't be corrected by them.
+    """
     places = {name.lower(): at for at, name in enumerate(measured.classes)}
-    if places.keys() != {name.lower() for name in results.classes}:
+    if places.keys() != {name.lower() for name in classes}:
         raise UserError(
-            f"{measured.title}: its classes are {', '.join(measured.classes)}, those of {results.title} are"
-            f" {', '.join(results.classes)}; measure with the model that made the results"
+            f"{measured.title}: its classes are {', '.join(measured.classes)}, those of {results} are"
+            f" {', '.join(classes)}; measure with the model that made the results"
         )
-    order = [places[name.lower()] for name in results.classes]
+    order = [places[name.lower()] for name in classes]
     inverse = np.argsort(order)
-    return Answers(
+    found = Answers(
         measured.title,
-        results.classes,
+        classes,
         measured.paths,
         measured.probabilities[:, order],
         np.where(measured.predictions < 0, -1, inverse[measured.predictions]),
         np.where(measured.labels < 0, -1, inverse[measured.labels]),
         measured.left_out,
-    )
+    ).labelled()
+    confusion = _confusion(found)
+    of_label = confusion.sum(1)
+    if not of_label.all():
+        missing = classes[int(of_label.argmin())]
+        raise UserError(f"{measured.title}: has no photo labelled {missing}, so its answers to such are not known")
+    if _told(confusion / of_label[:, None]) < _NOT_TOLD:
+        raise UserError(f"{measured.title}: the answers are the same whatever the label, so nothing can be corrected")
+    return found
+
+
+def _confusion(measured: Answers) -> NDArray[np.int64]:
+    """How many photos of each label, a row, got each answer, a column."""
+    confusion = np.zeros((len(measured.classes),) * 2, np.int64)
+    np.add.at(confusion, (measured.labels, measured.probabilities.argmax(1)), 1)
+    return confusion
+
+
+def _told(confusion: Shares) -> float:
+    """How well the answers tell the classes apart: the smallest singular value of the shares of the answers."""
+    return float(np.linalg.svd(confusion, compute_uv=False)[-1])
 
 
 def _solved(confusion: Shares, shares: Shares) -> Shares:

@@ -4,7 +4,7 @@ from batchgender.io import bounds, one_line, percent, text_table
 from batchgender.report.prevalence import Prevalence
 from batchgender.report.text import LIMIT
 
-_ASSUMPTION = (
+ASSUMPTION = (
     "The correction holds where the labelled photos are of the same kind as these (ages, cameras, framing), classified"
     " by the same model with the same settings. The interval is that of a sample: for these photos alone it is rather"
     " wide."
@@ -21,7 +21,7 @@ def prevalence_text(found: Prevalence) -> str:
         rows.append([name, f"{of.counted:,}", percent(of.naive), percent(of.corrected), bounds(of.interval_95), number])
     parts = ["\n".join([*_titles(found, word), "", *text_table(rows, "<>>><")])]
     parts += [f"warning: {line}" for line in map(one_line, found.warnings)]
-    return "\n\n".join([*parts, _ASSUMPTION, LIMIT])
+    return "\n\n".join([*parts, ASSUMPTION, LIMIT])
 
 
 def _titles(found: Prevalence, word: str) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -28,6 +29,19 @@ _READERS = 4
 
 # A photo, or a frame of a video, and the number of the face in it.
 RowKey = tuple[str, float | None, int | None]
+
+
+@dataclass(frozen=True)
+class HeatMaps:
+    """What in the photos spoke for the answers: JPEGs by row, one by each of the methods named in `titles`.
+
+    `low` and `high` are what blue and red stand for.
+    """
+
+    titles: list[str]
+    low: str
+    high: str
+    pictures: dict[RowKey, list[bytes]]
 
 
 def row_key(row: NotableRow) -> RowKey:
@@ -72,7 +86,7 @@ def thumbnails(rows: Iterable[NotableRow], photos: Iterable[Photo]) -> dict[RowK
 def _pictures(photo: Photo, faces: dict[RowKey, Face | None]) -> dict[RowKey, bytes]:
     try:
         look = Look(photo.read(), SIDE)
-        return {key: _jpeg(_square(look, face) if face else look.copy(SIDE)) for key, face in faces.items()}
+        return {key: jpeg(_square(look, face) if face else look.copy(SIDE)) for key, face in faces.items()}
     except (UnreadablePhoto, cv2.error, MemoryError):
         return {}
 
@@ -91,7 +105,8 @@ def _square(look: Look, face: Face) -> NDArray[np.uint8]:
     return part if part.size else image
 
 
-def _jpeg(image: NDArray[np.uint8]) -> bytes:
+def jpeg(image: NDArray[np.uint8]) -> bytes:
+    """Pixels uint8 [height, width, 3] RGB as a small JPEG: the longer side has at most SIDE pixels."""
     scale = min(SIDE / max(image.shape[:2]), 1)
     if scale < 1:
         height, width = (max(round(side * scale), 1) for side in image.shape[:2])

@@ -203,7 +203,7 @@ class _Handlers:
             if method not in self._methods:
                 self._methods[method] = method_for(self._classifier, method)
             how = self._methods[method]
-            for found in explanations(answers.classifier, how, [photo], session.threshold):
+            for found in explanations(answers.classifier, [how], [photo], session.threshold):
                 if len(parts) == _FACES_EXPLAINED:
                     parts.append(f"<p>The largest {_FACES_EXPLAINED} of {len(rows)} faces are explained.</p>")
                     break

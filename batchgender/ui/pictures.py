@@ -80,7 +80,8 @@ def caption(path: str, rows: Sequence[Row]) -> str:
 
 def explanation_html(explanation: Explanation) -> str:
     """An explanation as HTML that needs no other file: the picture, the heat map, and the legend."""
-    row, (low, high) = explanation.row, map(html.escape, sides(explanation))
+    row = explanation.row
+    low, high = map(html.escape, sides(explanation.classes, explanation.explained))
     name = html.escape(row.path) + (f", face {row.face.number}" if row.face else "")
     if row.error:
         return f"<p>{name}: not explained: {html.escape(row.error)}</p>"

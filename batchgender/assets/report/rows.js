@@ -46,7 +46,11 @@ function card(row) {
     ? make("img", { src: `data:image/jpeg;base64,${row.picture}`, alt: "" })
     : make("div", { class: "blank" }, row.error || "no picture");
   const path = make("div", { class: "path", title: placeOf(row) }, placeOf(row));
-  const item = make("li", {}, picture, make("div", { class: "about" }, words, path));
+  const maps = (row.heat_maps ?? []).map((map, at) =>
+    make("img", { src: `data:image/jpeg;base64,${map}`, alt: `Heat map by ${report.heat_maps.titles[at]}` }),
+  );
+  const pictures = maps.length ? make("div", { class: "explained" }, picture, ...maps) : picture;
+  const item = make("li", {}, pictures, make("div", { class: "about" }, words, path));
   shown.push((step) => {
     words.textContent = inWords(row, step);
     if (row.picture) picture.alt = `${placeOf(row)}: ${words.textContent}`;
@@ -55,13 +59,24 @@ function card(row) {
   return item;
 }
 
+function heatMapsLegend({ titles, low, high }) {
+  const mark = (kind, meaning) => [make("span", { class: kind, "aria-hidden": "true" }, "■"), meaning];
+  return make("p", { class: "caption" }, `Beside each photo, what spoke for the answer: ${listed(titles)}. `,
+    ...mark("low", ` Blue ${low}, `), ...mark("high", ` red ${high}; what has no colour says nothing.`));
+}
+
 function gallery() {
   const section = document.getElementById("gallery");
   for (const [key, title] of LISTS) {
     const rows = details[key];
     if (!rows.length) continue;
     const list = make("ul", { class: "gallery", id: `gallery-${key}` }, ...rows.slice(0, AT_FIRST).map(card));
-    section.append(make("h3", {}, title), list);
+    section.append(make("h3", {}, title));
+    if (key === "mistakes" && report.heat_maps) {
+      list.style.setProperty("--pictures", 1 + report.heat_maps.titles.length);
+      section.append(heatMapsLegend(report.heat_maps));
+    }
+    section.append(list);
     if (rows.length <= AT_FIRST) continue;
     const more = make("button", { type: "button", "aria-controls": list.id }, `Show all ${rows.length}`);
     more.addEventListener("click", () => {
