@@ -17,7 +17,7 @@ ASSETS := batchgender/assets
 DEFAULT := runs/default
 
 .DEFAULT_GOAL := help
-.PHONY: setup demo train export classify default-model pack test lint docs bench bench-train clean help
+.PHONY: setup demo train export classify default-model pack test lint docs pictures bench bench-train clean help
 
 setup: $(VENV)/.ready  ## Make .venv and install batchgender with its packages in it
 
@@ -82,6 +82,9 @@ lint: setup  ## Check lint, format and types
 
 docs: setup  ## Make the command-line reference, docs/cli.md, from --help
 	$(BIN)/python tools/cli_reference.py docs/cli.md
+
+pictures: demo  ## Make the pictures of the manual, docs/pictures/, of drawn portraits
+	$(BIN)/python tools/docs_pictures.py $(DEMO) docs/pictures
 
 bench: setup  ## Compare classify's images/s with what a user would write instead: make bench PHOTOS=folder
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'

@@ -293,6 +293,84 @@ def test_thumbnails_are_cut_to_the_face_also_of_photos_in_an_archive(
     page.page.close()
 
 
+@pytest.mark.parametrize("command", ["classify", "evaluate"])
+def test_mistakes_are_shown_with_heat_maps_of_what_spoke_for_them(
+    browser: Any, cli: Cli, trained: Path, portraits: Path, tmp_path: Path, command: str
+) -> None:
+    # Labelled the other way round: what the model is right on is a mistake, too.
+    for label, other in (("female", "male"), ("male", "female")):
+        shutil.copytree(portraits / "test" / label, tmp_path / "photos" / other)
+    write_picture(tmp_path / "photos" / "male" / "plain.png", (90, 90, 90))
+    explained = ("--explain", "occlusion", "--explain", "grad-cam", "--report", tmp_path / "r.html")
+    if command == "classify":
+        line = ("classify", tmp_path / "photos", "--model", "packaged", "--faces", "off", "--out", tmp_path / "r.csv")
+    else:
+        line = ("evaluate", trained / "best.pt", "--data", tmp_path / "photos", "--split", "all")
+    done = cli(*line, *explained, "--report", tmp_path / "r.json")
+    assert done.exit_code == 0, done.output
+    page = Page(browser, tmp_path / "r.html")
+    cards = page.page.locator("#gallery-mistakes li")
+    assert cards.count() == len(json.loads((tmp_path / "r.json").read_text())["details"]["mistakes"]) > 0
+    # The photo, then a map by each method; other photos have none.
+    assert cards.locator("img").count() == 3 * cards.count()
+    assert page.page.evaluate("[...document.images].every(one => one.naturalWidth > 0 && one.alt)")
+    assert page.page.locator("#gallery-least_sure li").first.locator("img").count() == 1
+    legend = page.page.locator("#gallery .caption").inner_text()
+    assert "Zeiler" in legend and "Selvaraju" in legend and "Blue speaks for Female" in legend
+    assert page.complaints == [] and page.page.evaluate(CONTRAST) == []
+    page.page.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--explain", "occlusion"], "add --report NAME.html"),
+        (["--explain", "occlusion", "--report", "r.json"], "add --report NAME.html"),
+        (["--explain", "occlusion", "--report", "r.html", "--no-thumbnails"], "exclude each other"),
+    ],
+)
+def test_explanations_without_a_page_that_shows_them_are_refused(
+    cli: Cli, tmp_path: Path, options: list[str], said: str
+) -> None:
+    for command in (("classify", tmp_path, "--out", tmp_path / "r.csv"), ("evaluate", "packaged", "--data", tmp_path)):
+        refused = cli(*command, *options)
+        assert refused.exit_code == 2 and said in refused.output
+
+
+def test_the_page_and_the_terminal_say_how_many_there_are_corrected_by_the_mistakes(
+    browser: Any, cli: Cli, red_or_blue: Path, shades: Path, run: Path, tmp_path: Path
+) -> None:
+    line = ("classify", shades, "--no-labels", "--model", red_or_blue, "--faces", "off", "--out", tmp_path / "r.csv")
+    done = cli(*line, "--measured-on", run / "r.csv", "--report", tmp_path / "r.html", "--report", tmp_path / "r.json")
+    assert done.exit_code == 0, done.output
+    asked = cli("prevalence", tmp_path / "r.csv", "--measured-on", run / "r.csv")
+    assert asked.stdout.strip() in done.stdout
+    found = json.loads((tmp_path / "r.json").read_text())["prevalence"]["classes"]
+    page = Page(browser, tmp_path / "r.html")
+    for row in page.table("#prevalence table"):
+        of = found[row["class"]]
+        assert [row["naive share"], row["corrected share"]] == [percent(of["naive"]), percent(of["corrected"])]
+    assert page.complaints == [] and len(found) == 2
+    page.page.close()
+
+
+def test_what_the_count_is_corrected_by_is_checked_before_the_run(
+    cli: Cli, red_or_blue: Path, shades: Path, run: Path, tmp_path: Path
+) -> None:
+    table = pd.read_csv(run / "r.csv")
+    table[table.label == "Female"].to_csv(tmp_path / "one.csv", index=False)
+    table.rename(columns={"p_female": "p_cat", "p_male": "p_dog"}).to_csv(tmp_path / "pets.csv", index=False)
+    line = ("classify", shades, "--model", red_or_blue, "--faces", "off", "--out", tmp_path / "r.csv")
+    for measured, said in (
+        (tmp_path / "one.csv", "all labels in it are Female"),
+        (tmp_path / "pets.csv", "pets.csv"),
+        (tmp_path / "missing.csv", "missing.csv"),
+    ):
+        assert said in one_line_error(cli(*line, "--measured-on", measured))
+        assert not list(tmp_path.glob("r.*"))
+    assert "needs --out FILE" in cli(*line[:-1], "-", "--measured-on", run / "r.csv").output
+
+
 def test_two_thousand_photos_are_on_the_screen_within_two_seconds(browser: Any, tmp_path: Path) -> None:
     counts = RowCounts(["Female", "Male"])
     rng = np.random.default_rng(0)
