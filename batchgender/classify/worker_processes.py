@@ -30,12 +30,19 @@ from batchgender.photos.memory import ProcessesMemory
 
 # Seconds that the decoding of a photo may take, on a core of its own.
 SECONDS = 20.0
-# Of a photo whose process gets little of a core, or waits for memory, so many times that.
+# Of a photo whose process gets little of a core, or waits for memory, so many times that; and of a process that
+# computes nothing at all.
 _PATIENCE = 10
+# Seconds of a core that are nothing.
+_NOTHING = 0.05
+# Seconds within which the process that starts workers answers, and ends.
+_ANSWERS = 120.0
 # Bytes that a worker may take beside what it begins with. A photo within the limit of pixels takes up to 2.4 GB.
 _MEMORY = 2**32
 # Seconds from one look at the time of a photo to the next.
 _LOOK = 1.0
+# Seconds from one look at the end of a process to the next.
+_BRIEFLY = 0.002
 # What a worker is at: the place of the photo, and the wall-clock and processor seconds at which it began.
 _STATE = struct.Struct("=qdd")
 # A request (start a worker, or give the exit status of one) with its number, and the answer to it.
@@ -64,11 +71,14 @@ class _Worker:
 
 
 class _DiedError(Exception):
-    """A worker that is gone: the place of the photo that it was at, and what became of it."""
+    """A worker that is gone: the place of the photo that it was at, and what became of it.
 
-    def __init__(self, place: int, reason: str, overdue: bool) -> None:
+    `overdue` is one whose photo took too long, `stuck` one that waited for what never came.
+    """
+
+    def __init__(self, place: int, reason: str, overdue: bool, stuck: bool = False) -> None:
         super().__init__(reason)
-        self.place, self.reason, self.overdue = place, reason, overdue
+        self.place, self.reason, self.overdue, self.stuck = place, reason, overdue, stuck
 
 
 class WorkerProcesses:
@@ -97,6 +107,7 @@ class WorkerProcesses:
             return beside.answers(photos, thresholds, begins)
 
         self._control, theirs = socket.socketpair()
+        self._control.settimeout(_ANSWERS)
         # What is there already is not looked through by each worker's garbage collector, which would copy it.
         gc.freeze()
         try:
@@ -128,7 +139,12 @@ class WorkerProcesses:
                 return
             self._closed = True
             self._control.close()
-        os.waitpid(self._starter, 0)
+        end = time.monotonic() + _ANSWERS
+        # It ends the workers first.
+        while not os.waitpid(self._starter, os.WNOHANG)[0]:
+            if time.monotonic() > end:
+                os.kill(self._starter, signal.SIGKILL)
+            time.sleep(_BRIEFLY)
         self._memory.close()
 
     def _answered(self, worker: _Worker, photos: Sequence[NamedData], again: bool = True) -> Answers:
@@ -136,7 +152,9 @@ class WorkerProcesses:
         try:
             return self._asked(worker, photos)
         except _DiedError as died:
-            place, reason, overdue = died.place, died.reason, died.overdue
+            place, reason, overdue, stuck = died.place, died.reason, died.overdue, died.stuck
+        if stuck and not again:
+            raise UserError(f"{reason}, twice; try --no-isolate")
         if len(photos) == 1:
             # The worker may have died of what came before, or for want of memory beside others.
             return self._answered(worker, photos, again=False) if again and not overdue else [[Answer(error=reason)]]
@@ -149,16 +167,24 @@ class WorkerProcesses:
     def _asked(self, worker: _Worker, photos: Sequence[NamedData]) -> Answers:
         """Have a worker answer; raises _DiedError where it dies, or must be ended."""
         connection = worker.connection or self._begin(worker)
-        overdue = False
+        overdue = stuck = False
         try:
             connection.send(photos)
+            moved, used = time.monotonic(), -1.0
             while not connection.poll(_LOOK):
-                if not overdue and self._is_overdue(worker):
-                    overdue = True
+                if overdue or stuck:
+                    continue
+                if (now := _processor_seconds(worker.pid)) > used + _NOTHING:
+                    moved, used = time.monotonic(), now
+                overdue = self._is_overdue(worker, now)
+                # A photo may wait for memory as long as it is not overdue.
+                waits = self._state(worker)[0] == INFERRING
+                stuck = waits and time.monotonic() - moved > _PATIENCE * self._seconds
+                if overdue or stuck:
                     os.kill(worker.pid, signal.SIGKILL)
             found, said = connection.recv()
         except (EOFError, OSError):
-            raise self._end(worker, overdue) from None
+            raise self._end(worker, overdue, stuck) from None
         for line in said:
             self._notify(line)
         if isinstance(found, Exception):
@@ -176,7 +202,7 @@ class WorkerProcesses:
         worker.pid, worker.connection = pid, Connection(descriptors[0])
         return worker.connection
 
-    def _end(self, worker: _Worker, overdue: bool) -> _DiedError:
+    def _end(self, worker: _Worker, overdue: bool, stuck: bool) -> _DiedError:
         """What a worker that is gone died of, and where it was."""
         assert worker.connection
         worker.connection.close()
@@ -184,17 +210,25 @@ class WorkerProcesses:
         with self._lock:
             status, _ = self._request(_STATUS, worker.pid)
         self._memory.given_back(worker.number)
-        place, _, _ = _STATE.unpack_from(self._states, worker.number * _STATE.size)
+        place, _, _ = self._state(worker)
         if overdue:
             return _DiedError(place, f"takes more than {self._seconds:g} s to decode", overdue)
+        if stuck:
+            return _DiedError(place, f"a worker did nothing for {_PATIENCE * self._seconds:g} s", overdue, stuck)
         return _DiedError(place, _reason(os.waitstatus_to_exitcode(status), place), overdue)
 
-    def _is_overdue(self, worker: _Worker) -> bool:
+    def _state(self, worker: _Worker) -> tuple[int, float, float]:
+        """The place of the photo that a worker is at, and the wall-clock and processor seconds at which it began."""
         place, began, used = _STATE.unpack_from(self._states, worker.number * _STATE.size)
+        return place, began, used
+
+    def _is_overdue(self, worker: _Worker, now: float) -> bool:
+        """Whether decoding takes too long; `now` are the seconds of a core that the worker has had."""
+        place, began, used = self._state(worker)
         passed = time.monotonic() - began
         if place == INFERRING or passed <= self._seconds:
             return False
-        return passed > _PATIENCE * self._seconds or _processor_seconds(worker.pid) - used > self._seconds
+        return passed > _PATIENCE * self._seconds or now - used > self._seconds
 
     def _request(self, kind: bytes, number: int) -> tuple[int, list[int]]:
         """Ask the process that starts workers; raises UserError where it is gone."""

@@ -122,6 +122,27 @@ def test_a_model_may_take_longer_than_a_decoder(
     assert cli(*line).exit_code == 0 and not any(pd.read_csv(tmp_path / "r.csv").error.notna())
 
 
+@pytest.mark.parametrize("always", [False, True])
+def test_a_worker_that_waits_for_what_never_comes_is_replaced_and_the_second_time_the_run_ends(
+    cli: Cli, red_or_blue: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, always: bool
+) -> None:
+    predict = Model.predict
+
+    def waits(self: Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if always or not (tmp_path / "waited").exists():
+            (tmp_path / "waited").touch()
+            time.sleep(1000)
+        return predict(self, images)
+
+    monkeypatch.setattr(Model, "predict", waits)
+    line = ("classify", photos, "--model", red_or_blue, "--time-limit", 0.2, "--out", tmp_path / "r.csv")
+    if always:
+        said = one_line_error(cli(*line, "--workers", 1))
+        assert "a worker did nothing for 2 s, twice" in said
+    else:
+        assert cli(*line).exit_code == 0 and not any(pd.read_csv(tmp_path / "r.csv").error.notna())
+
+
 def test_an_error_of_the_model_in_a_worker_is_the_same_line(
     cli: Cli, red_or_blue: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -166,10 +166,8 @@ def test_any_onnx_file_is_explained_by_occlusion_and_no_foreign_one_by_grad_cam(
     foreign = ForeignOptions(["female", "male"], [0.5] * 3, [0.5] * 3)
     pixels = picture((128, 128, 128), (SIZE, SIZE))
     pixels[-8:, -8:] = RED
-    notices: list[str] = []
-    found = only(explain(pixels, model=file, foreign=foreign, notify=notices.append))
+    found = only(explain(pixels, model=file, foreign=foreign))
     assert found.method.name == "occlusion" and found.map[-3, -3] > 10 * abs(found.map[3, 3])
-    assert any("explained by occlusion" in line and "not from batchgender" in line for line in notices)
     with pytest.raises(UserError, match="not from batchgender"):
         explain(pixels, model=file, foreign=foreign, method="grad-cam")
 
