@@ -1,10 +1,12 @@
 """`batchgender ui`: a page in the browser to classify photos with."""
 
+import os
 from typing import TYPE_CHECKING
 
 import click
 
 from batchgender.cli.options import foreign_options, model_option, quiet_option
+from batchgender.errors import UserError
 from batchgender.extras import require_extra
 from batchgender.io import Notify
 
@@ -72,7 +74,7 @@ def ui(
     with bound(host, port) as listening:
         from batchgender.classify.pipeline import load_classifier
         from batchgender.explanation.open_explained import possible_methods
-        from batchgender.faces.detector_file import find_detector
+        from batchgender.faces.detector_file import VARIABLE, find_detector
         from batchgender.model.open_model import notify_default_model
         from batchgender.ui.uploads import Limits
 
@@ -80,4 +82,11 @@ def ui(
         notify_default_model(model, classifier.model, notify)
         limits = Limits(max_photos, max_megabytes, max_megapixels)
         methods = possible_methods(classifier.model)
-        serve(listening, classifier, methods, limits, find_detector(detector, notify), notify)
+        try:
+            found: str | None = find_detector(detector, notify)
+        except UserError as error:
+            if detector or os.environ.get(VARIABLE):
+                raise
+            notify(f"photos are classified whole: {error}")
+            found = None
+        serve(listening, classifier, methods, limits, found, notify)

@@ -45,7 +45,10 @@ CSS = """
 def make_page(
     classifier: Classifier, methods: Sequence[str], sessions: Sessions, limits: Limits, detector: str | None
 ) -> gr.Blocks:
-    """Lay out the page. `methods` are those that can explain, the first one the default."""
+    """Lay out the page. `methods` are those that can explain, the first one the default.
+
+    Without a `detector` photos are classified whole.
+    """
     stored, classes = classifier.info.thresholds, classifier.info.classes
     with gr.Blocks(title="batchgender", analytics_enabled=False) as page:
         gr.Markdown(
@@ -57,7 +60,8 @@ def make_page(
             files = gr.File(file_count="multiple", label="Photos, or a zip of photos", height=200, elem_id="files")
             folder = gr.File(file_count="directory", label="A folder", height=200, elem_id="folder")
         with gr.Row():
-            faces = gr.Radio(list(_FACES), value=next(iter(_FACES)), label="Faces to look for", elem_id="faces")
+            choices = [name for name, mode in _FACES.items() if detector or mode == "off"]
+            faces = gr.Radio(choices, value=choices[0], label="Faces to look for", elem_id="faces")
             threshold = gr.Slider(
                 0.5 if len(classes) == 2 else 0.0,
                 1,

@@ -40,16 +40,22 @@ PATIENCE = 300
 class Server:
     """The command in a process of its own; its uploads lie in a folder below `temporary`."""
 
-    def __init__(self, model: Path, detector: Path, temporary: Path, *options: object) -> None:
+    def __init__(self, model: Path, detector: Path | None, temporary: Path) -> None:
         temporary.mkdir()
         limits = ("--max-megabytes", MEGABYTES, "--max-photos", PHOTOS)
-        line = ("ui", "--port", 0, "--model", model, "--detector", detector, *limits, *options)
+        line = ("ui", "--port", 0, "--model", model, *limits, *(("--detector", detector) if detector else ()))
+        # Where none is named, none is in the cache, and none can be fetched.
+        away = {
+            "BATCHGENDER_DETECTOR": "",
+            "XDG_CACHE_HOME": str(temporary.parent),
+            "https_proxy": "http://127.0.0.1:9",
+        }
         self.temporary, self.log = temporary, temporary.parent / "log"
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "batchgender", *map(str, line)],
                 stderr=log,
-                env={**os.environ, "TMPDIR": str(temporary)},
+                env={**os.environ, "TMPDIR": str(temporary), **({} if detector else away)},
             )
         self.url = ""
         end = time.monotonic() + PATIENCE
@@ -339,8 +345,14 @@ def test_a_port_in_use_and_a_strange_host_end_in_a_line(server: Server, cli: Cli
     assert "--host no.such.host.invalid" in one_line_error(cli("ui", "--host", "no.such.host.invalid"))
 
 
-def test_what_was_uploaded_is_deleted_after_ctrl_c(red_or_blue: Path, cell_detector: Path, tmp_path: Path) -> None:
-    server = Server(red_or_blue, cell_detector, tmp_path / "temporary")
+def test_without_a_detector_it_starts_and_what_was_uploaded_is_deleted_after_ctrl_c(
+    red_or_blue: Path, browser: Any, tmp_path: Path
+) -> None:
+    server = Server(red_or_blue, None, tmp_path / "temporary")
+    assert "photos are classified whole: can't fetch the face detector" in server.log.read_text()
+    page = Page(browser, server.url, viewport={"width": 1200, "height": 900})
+    assert page.page.locator("#faces label").all_inner_texts() == ["None: the photos are cropped faces"]
+    page.page.close()
     body, kind = form("a.png", b"uploaded")
     assert server.answer("/gradio_api/upload", body, **{"Content-Type": kind})[0] == 200
     assert len(server.files()) == 1
