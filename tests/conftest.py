@@ -116,7 +116,7 @@ def trained(portraits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from batchgender.training.train import train
 
     out = tmp_path_factory.mktemp("runs") / "trained"
-    train(RunPlan(Recipe(architecture="alexnet_narrow", input_size=96, epochs=1), str(portraits), out), "cpu", silent)
+    train(RunPlan(Recipe(architecture="alexnet_bn512", epochs=1), str(portraits), out), "cpu", silent)
     return out
 
 

@@ -86,7 +86,7 @@ def test_the_onnx_file_keeps_the_contract(exported: Path) -> None:
     assert [value.name for value in model.graph.output] == ["probabilities", "logits"]
     info = json.loads({p.key: p.value for p in model.metadata_props}["batchgender"])
     assert info["schema"] == 1 and info["classes"] == ["Female", "Male"] and info["input_size"] == 224
-    assert info["architecture"] == "alexnet_narrow" and info["precision"] == "float32"
+    assert info["architecture"] == "alexnet_bn512" and info["precision"] == "float32"
     assert info["mean"] == [0.485, 0.456, 0.406] and info["std"] == [0.229, 0.224, 0.225]
     assert info["metrics"]["labelled"] == 12 and info["metrics"]["classes"]["Male"]["support"] == 6
     assert info["dataset"] and info["created"] and info["package_version"] and info["license"]
