@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
-from itertools import islice
 from threading import Thread
 from typing import Any
 
@@ -28,8 +27,8 @@ from batchgender.report.files import check_report, is_page, write_report
 from batchgender.report.prevalence import Prevalence, estimate_prevalence
 from batchgender.report.thumbnails import HeatMaps
 from batchgender.results.answers import Answers, read_answers
-from batchgender.results.formats import FORMATS
-from batchgender.results.results_file import SIDECAR, ResultsFile
+from batchgender.results.formats import FORMATS, report_beside
+from batchgender.results.results_file import SIDECAR
 from batchgender.results.rows import Row, RowLayout
 from batchgender.results.sinks import Sink
 
@@ -86,14 +85,14 @@ class FinishedRun:
 
 def check_reports(sink: Sink, options: RunOptions) -> tuple[str, ...]:
     """The reports that a run would write; raises UserError where one can't be, before any work is done."""
-    file = sink if isinstance(sink, ResultsFile) else None
-    reports = options.reports or ((str(file.out.with_suffix(".report.json")),) if file else ())
+    files = sink.files
+    reports = options.reports or ((str(report_beside(files.out)),) if files else ())
     for report in reports:
-        if file and os.path.abspath(report) in map(os.path.abspath, (file.out, file.part, file.sidecar)):
+        if files and os.path.abspath(report) in map(os.path.abspath, files.all):
             raise UserError(f"{report}: is where the rows go, or what a resumed run needs; choose another --report")
         if report.endswith(tuple(ending + SIDECAR for ending in FORMATS)):
             raise UserError(f"{report}: is a name that runs keep for what they are resumed by; choose another --report")
-        check_report(report, overwrite=file is None or file.may_replace)
+        check_report(report, overwrite=files is None or files.may_replace)
     return reports
 
 
@@ -104,10 +103,10 @@ def classify_photos(
 
     Raises UserError; the rows that were written until then are kept where the sink is a file.
     """
-    files = check_reports(sink, options)
+    reports = check_reports(sink, options)
     # Before the locks, which make folders that are missing.
     check_any(source)
-    with locked([*([sink.out] if isinstance(sink, ResultsFile) else []), *files], notify):
+    with locked([*([sink.files.out] if sink.files else []), *reports], notify):
         return _classify_alone(classifier, source, sink, options, notify)
 
 
@@ -117,8 +116,7 @@ def _classify_alone(
     started = time.monotonic()
     # Again: another run may have written them until it gave its locks back.
     reports = check_reports(sink, options)
-    before = sink.settings_before() if isinstance(sink, ResultsFile) else {}
-    classifier = classifier.for_photos(source, provider_named(str(before.get("provider"))))
+    classifier = classifier.for_photos(source, provider_named(str(sink.settings_before().get("provider"))))
     classifier = classifier.on_faces(choose_faces(classifier.info, source, options.faces, classifier.workers, notify))
     if options.isolate and not can_isolate(classifier.model.session.provider):
         raise UserError(
@@ -175,24 +173,24 @@ def _run(
         rows = _counted(classifier.rows(photos, options.threshold, processes), counts, folders, source, options, notify)
         # Closed here: the garbage collector might do it on a worker's thread, which can't wait for itself.
         with closing(rows):
-            while group := list(islice(rows, sink.rows_a_write)):
+            for group in _groups(rows, sink.rows_a_write):
                 sink.write(group)
         sink.finish()
     except PlaceLost as error:
-        if isinstance(sink, ResultsFile):
-            raise UserError(f"{error}; the rows so far are kept, {sink.go_on}") from error
+        if sink.files:
+            raise UserError(f"{error}; the rows so far are kept, {sink.files.go_on}") from error
         raise
     except KeyboardInterrupt:
-        if isinstance(sink, ResultsFile):
-            notify(f"{sink.part}: the {counts.photos:,} rows so far are kept, {sink.go_on}")
+        if sink.files:
+            notify(f"{sink.files.unfinished}: the {counts.photos:,} rows so far are kept, {sink.files.go_on}")
         raise
     finally:
         sink.close()
     figures = counts.figures()
     about = _about(classifier, source, thresholds)
     prevalence = None
-    if options.measured and isinstance(sink, ResultsFile) and any(figures.predictions.values()):
-        prevalence = estimate_prevalence(read_answers(str(sink.out)), options.measured)
+    if options.measured and sink.files and any(figures.predictions.values()):
+        prevalence = estimate_prevalence(read_answers(str(sink.files.out)), options.measured)
         about["prevalence"] = prevalence.as_dict()
     # Without labels there is nothing to report but counts: written where a report was asked for.
     written = reports if figures.labelled or options.reports or prevalence else ()
@@ -208,6 +206,18 @@ def _run(
     return FinishedRun(
         figures, written, source.skipped, source.unlistable, seconds, resumed, folders.two(), unknown_labels, prevalence
     )
+
+
+def _groups(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    """Rows in groups of `size`, fewer where these take longer than a second: those of a slow run are kept, too."""
+    group, since = list[Row](), time.monotonic()
+    for row in rows:
+        group.append(row)
+        if len(group) >= size or time.monotonic() - since > 1:
+            yield group
+            group, since = [], time.monotonic()
+    if group:
+        yield group
 
 
 def checked_labels(photos: Iterable[Photo], classes: Sequence[str], unknown: Counter[str]) -> Iterator[Photo]:

@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     "-o",
     "--out",
     metavar="FILE",
-    help=".csv, .jsonl or .parquet; - streams CSV to stdout.  [required but for --dry-run]",
+    help=".csv, .csv.gz, .jsonl, .jsonl.gz, .parquet or .db (SQLite); - streams CSV to stdout.  [required but for"
+    " --dry-run]",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be read and how long it takes here; write no results.")
 @model_option
@@ -169,7 +170,7 @@ def classify(
         raise click.UsageError("--fps and --faces off exclude each other: videos show more than faces")
     if fps and faces.mode == "auto":
         faces = replace(faces, mode="largest")
-    if (csv_bom or csv_safe) and not (out is None or streaming or out.endswith(".csv")):
+    if (csv_bom or csv_safe) and not (out is None or streaming or out.endswith((".csv", ".csv.gz"))):
         raise click.UsageError(f"--csv-bom and --csv-safe are for a CSV; --out {out} is none")
     check_explained(explained, reports, no_thumbnails)
     if streaming and sys.stdout is None:
@@ -195,12 +196,12 @@ def classify(
     from batchgender.report.text import swapped_labels_notice
     from batchgender.results.answers import read_answers
     from batchgender.results.csv_style import CsvStyle
-    from batchgender.results.results_file import ResultsFile
-    from batchgender.results.sinks import CsvStream, Sink
+    from batchgender.results.open_sink import open_sink
+    from batchgender.results.sinks import CsvStream
 
     style = CsvStyle(csv_bom, csv_safe)
-    sink: Sink = (
-        CsvStream(sys.stdout, style) if streaming or out is None else ResultsFile(out, resume, overwrite, style)
+    sink = (
+        CsvStream(sys.stdout, style) if streaming or out is None else open_sink(out, resume, overwrite, style, notify)
     )
     table = read_path_table(groups) if groups else None
     measured = read_answers(measured_on) if measured_on else None

@@ -1,20 +1,24 @@
 """A results file in the making: rows go to `OUT.part`, whole at the end, resumable in between."""
 
 import csv
+import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 from batchgender.errors import CannotResume, UserError, os_reason
-from batchgender.io import check_writable, silent
-from batchgender.lock import lock_file, locked
+from batchgender.io import Notify, check_writable, not_a_link, silent, written_whole
 from batchgender.photos.photo import Photo
+from batchgender.results.check_sums import CheckSums
 from batchgender.results.csv_style import EXACT, CsvStyle
-from batchgender.results.formats import FORMATS
+from batchgender.results.formats import ENDINGS, FORMATS, ending_of
+from batchgender.results.kept_rows import check_settings, checked_row, damage_notice, rows_of_photos, whole_photos
+from batchgender.results.periodic_sync import PeriodicSync
 from batchgender.results.rows import Row, RowLayout
+from batchgender.results.sinks import GO_ON, SinkFiles, check_not_locked
 
 # What a run is resumed by stands in OUT and this.
 SIDECAR = ".part.json"
@@ -26,10 +30,12 @@ class ResultsFile:
     Raises UserError where OUT can't be written, where another run writes it, and where OUT or an unfinished run is
     found and neither `resume` nor `overwrite` says what to do with it. Nothing is written before `begin`, which looks
     again: from there on the caller holds the lock of OUT. `style` is that of a finished CSV; OUT.part is exact. `go_on`
-    is what messages say to do after a run that ended early.
+    is what messages say to do after a run that ended early. `notify` gets a line where rows are damaged.
+
+    What is written is on the disk within `periodic_sync.SECONDS`, and all of it, under its name, at the end.
     """
 
-    # Rows are on disk this often, so that a kill costs little.
+    # Rows are written this often, so that a kill costs little.
     rows_a_write = 32
 
     def __init__(
@@ -38,22 +44,26 @@ class ResultsFile:
         resume: bool = False,
         overwrite: bool = False,
         style: CsvStyle = EXACT,
-        go_on: str = "go on with --resume",
+        go_on: str = GO_ON,
+        notify: Notify = silent,
     ) -> None:
-        self.out, self._style, self.go_on = Path(out), style, go_on
+        self.out, self._style, self._notify = Path(out), style, notify
         check_writable(self.out, "--out")
-        self.part = self.out.with_name(self.out.name + ".part")
-        self.sidecar = self.out.with_name(self.out.name + SIDECAR)
+        self.part, self.sidecar, sums = (
+            self.out.with_name(self.out.name + ending) for ending in (".part", SIDECAR, ".part.crc")
+        )
         self.resume, self.may_replace = resume, resume or overwrite
-        if self.out.suffix not in FORMATS:
-            raise UserError(f"{out}: unknown format; end the name in {', '.join(FORMATS)}")
+        self.files = SinkFiles(self.out, self.part, (self.sidecar, sums), self.may_replace, go_on)
+        self._ending = ending_of(self.out.name)
+        if self._ending not in FORMATS:
+            raise UserError(f"{out}: unknown format; end the name in {', '.join(ENDINGS)}")
         # Looked at before the states below: those of a run that is going on are none to resume or overwrite.
-        if lock_file(self.out).exists():
-            with locked([self.out], silent):
-                pass
+        check_not_locked(self.out)
         self._check_state()
-        self._layout = RowLayout(())
-        self._stream: IO[str] | None = None
+        self._layout, self._thresholds = RowLayout(()), dict[str, float]()
+        self._stream: BinaryIO | None = None
+        self._sums = CheckSums(sums)
+        self._syncing: PeriodicSync | None = None
 
     def _check_state(self) -> None:
         """Look which files are there; raises UserError where they are neither to be resumed nor replaced."""
@@ -75,17 +85,27 @@ class ResultsFile:
         unfinished run had others, and where the file can't be written.
         """
         self._check_state()
-        self._layout = layout
+        self._layout, self._thresholds = layout, settings.get("threshold") or {}
         try:
             if self.resumed:
-                self._check_settings(settings)
+                before = self._read_settings()
+                if before is None:
+                    raise CannotResume(
+                        f"{self.sidecar}: missing or damaged, so that it is not known what the run was begun with;"
+                        " start again with --overwrite"
+                    )
+                check_settings(before, settings, self.part)
+                self._stream = open(self.part, "a+b", buffering=0, opener=not_a_link)  # noqa: SIM115
             else:
                 self.out.parent.mkdir(parents=True, exist_ok=True)
                 self.part.unlink(missing_ok=True)
-                self.sidecar.write_text(json.dumps(settings), encoding="utf-8")
-            self._stream = open(self.part, "a+", encoding="utf-8", newline="")  # noqa: SIM115
-            if not self.resumed:
-                csv.writer(self._stream).writerow(layout.columns)
+                with written_whole(self.sidecar, ending=".tmp") as stream:
+                    json.dump(settings, stream)
+                self._sums.begin()
+                # No link is followed: what stands there since is not this run's.
+                self._stream = open(self.part, "x+b", buffering=0)  # noqa: SIM115
+                self._append([layout.columns])
+            self._syncing = PeriodicSync(self._sync)
         except OSError as error:
             raise UserError(f"{self.part}: can't write ({os_reason(error)}); choose another --out") from error
 
@@ -96,51 +116,27 @@ class ResultsFile:
         """
         if not self.resumed:
             return
-        assert self._stream
-        # A kill may leave half a character; what is torn is cut off below.
-        with open(self.part, encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            lines = _records(stream)
-            header = next(lines, None)
-            if header is None or header[1] != self._layout.columns:
-                self._cut(0)
-                csv.writer(self._stream).writerow(self._layout.columns)
-                return
-            kept = header[0]
-            for size, rows in self._whole_photos(lines):
-                if (expected := next(photos, None)) is None:
-                    break
-                if expected.path != rows[0].path:
-                    # Nothing is cut off: the rows are good again once the photos are as they were.
-                    raise CannotResume(
-                        f"{self.part}: the photos have changed since the run was stopped"
-                        f" ({expected.path!r} where it had {rows[0].path!r}); start again with --overwrite"
-                    )
-                kept += size
-                yield from rows
-        self._cut(kept)
-
-    def _whole_photos(self, lines: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[Row]]]:
-        """Yield the rows of each photo of which all are there, with their size in bytes."""
-        total, rows = 0, list[Row]()
-        for size, cells in lines:
-            if len(cells) != len(self._layout.columns):
-                break
-            row = self._layout.row(cells)
-            if rows and (row.path, row.time) != (rows[0].path, rows[0].time):
-                yield total, rows
-                total, rows = 0, []
-            total += size
-            rows.append(row)
-        # The last photo may have had more faces.
-        if rows and not self._layout.several:
-            yield total, rows
+        try:
+            with open(self.part, "rb", opener=not_a_link) as stream:
+                kept = _KeptRows(stream, self._sums, self._layout, self._thresholds)
+                count = 0
+                end = kept.header_end
+                groups = whole_photos(kept.rows(), self._layout.several)
+                for place, rows in rows_of_photos(groups, photos, self.part):
+                    end, count = place, count + len(rows)
+                    yield from rows
+            if kept.damage:
+                self._notify(damage_notice(self.part, count, kept.damage))
+            self._cut(end)
+        except OSError as error:
+            raise self._cannot_write(error) from error
 
     def write(self, rows: Sequence[Row]) -> None:
         """Append rows; raises UserError where they can't be written, with all rows before them kept."""
-        assert self._stream
+        assert self._syncing
         try:
-            csv.writer(self._stream).writerows(map(self._layout.cells, rows))
-            self._stream.flush()
+            self._append(map(self._layout.cells, rows))
+            self._syncing.note_written()
         except OSError as error:
             raise self._cannot_write(error) from error
 
@@ -148,11 +144,11 @@ class ResultsFile:
         """Give the file its name, in the format that its ending asks for."""
         assert self._stream
         try:
-            self._stream.flush()
             os.fsync(self._stream.fileno())
-            self._stream.close()
-            FORMATS[self.out.suffix](self.part, self.out, self._layout, self._style)
-            self.sidecar.unlink(missing_ok=True)
+            self._close()
+            FORMATS[self._ending](self.part, self.out, self._layout, self._style)
+            for file in (self.sidecar, self._sums.file):
+                file.unlink(missing_ok=True)
         except OSError as error:
             raise self._cannot_write(error) from error
 
@@ -160,48 +156,105 @@ class ResultsFile:
         """Close an unfinished file; what could not be written any more is left."""
         # That the disk is full or gone was an error before; the earlier rows are on it.
         with suppress(OSError):
-            if self._stream:
-                self._stream.close()
+            if self._stream and not self._stream.closed:
+                self._sync()
+        with suppress(OSError):
+            self._close()
 
     def settings_before(self) -> dict[str, Any]:
         """The settings that the unfinished run had; empty where none is resumed, or they can't be read."""
-        if not self.resumed:
-            return {}
-        try:
-            before = json.loads(self.sidecar.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            before = {}
-        return before if isinstance(before, dict) else {}
+        return (self._read_settings() if self.resumed else None) or {}
 
-    def _check_settings(self, settings: dict[str, Any]) -> None:
-        before = self.settings_before()
-        changed = sorted(key for key in settings | before if before.get(key) != settings.get(key))
-        if changed:
-            raise CannotResume(
-                f"{self.part}: was begun with another {', '.join(changed)};"
-                " resume with the same or start again with --overwrite"
-            )
+    def _read_settings(self) -> dict[str, Any] | None:
+        try:
+            with open(self.sidecar, encoding="utf-8", opener=not_a_link) as stream:
+                before = json.load(stream)
+        # Nested too deep, too.
+        except (OSError, ValueError, RecursionError):
+            return None
+        return before if isinstance(before, dict) else None
+
+    def _append(self, lines: Iterable[Sequence[str]]) -> None:
+        assert self._stream
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows(lines)
+        piece = text.getvalue().encode()
+        left = memoryview(piece)
+        while left:
+            left = left[self._stream.write(left) :]
+        self._sums.add(piece)
 
     def _cut(self, size: int) -> None:
         assert self._stream
         self._stream.truncate(size)
-        self._stream.seek(0, os.SEEK_END)
+        with open(self.part, "rb", opener=not_a_link) as stream:
+            self._sums.go_on(stream)
+        if not size:
+            self._append([self._layout.columns])
+
+    def _sync(self) -> None:
+        assert self._stream
+        os.fsync(self._stream.fileno())
+        self._sums.sync()
+
+    def _close(self) -> None:
+        if self._syncing:
+            self._syncing.close()
+        self._sums.close()
+        if self._stream:
+            self._stream.close()
 
     def _cannot_write(self, error: OSError) -> UserError:
-        return UserError(f"{self.part}: can't write ({os_reason(error)}); the rows so far are kept, {self.go_on}")
+        return UserError(f"{self.part}: can't write ({os_reason(error)}); the rows so far are kept, {self.files.go_on}")
 
 
-def _records(stream: IO[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield whole CSV records with their sizes in bytes; a torn one at the end is left out."""
-    lines: list[str] = []
+class _KeptRows:
+    """The rows of an unfinished file up to where it is damaged: `damage` says why, "" where it is only cut short."""
 
-    def noted() -> Iterator[str]:
-        for line in stream:
-            lines.append(line)
-            yield line
+    def __init__(self, stream: BinaryIO, sums: CheckSums, layout: RowLayout, thresholds: dict[str, float]) -> None:
+        self.damage = ""
+        self._layout, self._thresholds = layout, thresholds
+        self._sound = sums.sound_size(stream)
+        stream.seek(0)
+        # A kill may leave half a character; what is torn is cut off.
+        self._text = io.TextIOWrapper(stream, "utf-8", "surrogateescape", "")
+        self._records = self._whole_records()
+        self.header_end, header = next(self._records, (0, []))
+        if header != layout.columns:
+            self.header_end = 0
+            self.damage = self.damage or ("another header" if header else "")
 
-    for cells in csv.reader(noted()):
-        if not lines[-1].endswith("\r\n"):
+    def rows(self) -> Iterator[tuple[int, Row]]:
+        """Yield rows, each with the number of bytes up to its end."""
+        if not self.header_end:
             return
-        yield sum(len(line.encode("utf-8", "surrogateescape")) for line in lines), cells
-        lines.clear()
+        for end, cells in self._records:
+            try:
+                row = checked_row(cells, self._layout, self._thresholds)
+            except ValueError as error:
+                self.damage = str(error)
+                return
+            yield end, row
+
+    def _whole_records(self) -> Iterator[tuple[int, list[str]]]:
+        lines: list[str] = []
+        end = 0
+
+        def noted() -> Iterator[str]:
+            for line in self._text:
+                lines.append(line)
+                yield line
+
+        try:
+            for cells in csv.reader(noted()):
+                if not lines[-1].endswith("\r\n"):
+                    self.damage = "zero bytes at its end" if "\0" in lines[-1] else ""
+                    return
+                end += sum(len(line.encode("utf-8", "surrogateescape")) for line in lines)
+                if self._sound is not None and end > self._sound:
+                    self.damage = "its check sum is another"
+                    return
+                yield end, cells
+                lines.clear()
+        except csv.Error as error:
+            self.damage = f"no CSV: {error}"

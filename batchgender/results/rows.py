@@ -15,6 +15,8 @@ _FACE_COLUMNS = ("face", "x", "y", "width", "height", "face_score", "face_size")
 # Columns of whole numbers, and of others.
 _INTEGERS = ("face", "x", "y", "width", "height", "face_size")
 _NUMBERS = ("time", "face_score", "confidence")
+# With three decimals; the others have six.
+_THREE_DECIMALS = ("time", "face_score")
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class RowLayout:
 
     def is_number(self, column: str) -> bool:
         """Whether a column holds numbers with decimals."""
-        return column in _NUMBERS or column.startswith("p_")
+        return is_number(column)
 
     def is_integer(self, column: str) -> bool:
         """Whether a column holds whole numbers."""
@@ -126,6 +128,20 @@ class RowLayout:
         if face is None:
             return [None] * len(_FACE_COLUMNS)
         return [face.number, face.x, face.y, face.width, face.height, face.score, face.size]
+
+
+def is_number(column: str) -> bool:
+    """Whether a column of this name holds numbers with decimals."""
+    return column in _NUMBERS or column.startswith("p_")
+
+
+def cell_text(column: str, value: Any) -> str:
+    """The cell of a value that a format other than CSV holds."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.{3 if column in _THREE_DECIMALS else 6}f}"
+    return str(value)
 
 
 def _text(value: Any) -> str:

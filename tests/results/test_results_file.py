@@ -126,6 +126,13 @@ def resumed(out: Path, what: list[Row], layout: RowLayout = LAYOUT) -> None:
     results.finish()
 
 
+@pytest.fixture
+def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No waiting for the disk: of thousands of small files that takes a minute."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+
+
+@pytest.mark.usefixtures("unsynced")
 def test_wherever_a_run_is_cut_resuming_ends_with_the_same_bytes(tmp_path: Path) -> None:
     whole = tmp_path / "whole.csv"
     write(whole, rows())
@@ -139,6 +146,7 @@ def test_wherever_a_run_is_cut_resuming_ends_with_the_same_bytes(tmp_path: Path)
         out.unlink()
 
 
+@pytest.mark.usefixtures("unsynced")
 def test_a_photo_of_several_faces_is_resumed_whole(tmp_path: Path) -> None:
     faces = [Row("a.jpg", error=NO_FACE)] + [
         replace(row, face=Face(number, -3, 4, 30, 41, 0.876), path=path)
@@ -190,7 +198,7 @@ def test_resuming_under_another_model_or_with_other_photos_is_refused(tmp_path: 
     ("out", "message"),
     [
         ("file/r.csv", "file: can't write in this folder"),
-        ("r.txt", "unknown format; end the name in .csv, .jsonl, .parquet"),
+        ("r.txt", "unknown format; end the name in .csv, .csv.gz, .jsonl, .jsonl.gz, .parquet, .db"),
         ("folder.csv", "is a folder"),
         (".", "is a folder"),
         ("", "is a folder"),
