@@ -248,7 +248,9 @@ class _KeptRows:
         try:
             for cells in csv.reader(noted()):
                 if not lines[-1].endswith("\r\n"):
-                    self.damage = "zero bytes at its end" if "\0" in lines[-1] else ""
+                    # A kill leaves half a row at the end, and nothing else.
+                    if "\0" in lines[-1] or next(self._text, ""):
+                        self.damage = "a row that does not end as one"
                     return
                 end += sum(len(line.encode("utf-8", "surrogateescape")) for line in lines)
                 if self._sound is not None and end > self._sound:
