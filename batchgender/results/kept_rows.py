@@ -7,7 +7,6 @@ from typing import Any
 
 from batchgender.errors import CannotResume
 from batchgender.model.thresholds import decide
-from batchgender.photos.photo import Photo
 from batchgender.results.rows import Row, RowLayout
 
 # How far from 1 the sum of a model's probabilities may be: those of others are taken for such up to 0.001, and each is
@@ -67,24 +66,6 @@ def whole_photos(rows: Iterable[tuple[int, Row]], several: bool) -> Iterator[tup
         end = place
         found.append(row)
     if found and not several:
-        yield end, found
-
-
-def rows_of_photos(
-    rows: Iterable[tuple[int, list[Row]]], photos: Iterator[Photo], unfinished: Path
-) -> Iterator[tuple[int, list[Row]]]:
-    """Yield what `whole_photos` does, taking the photo of each from `photos`, as long as there are photos.
-
-    Raises CannotResume where a photo is another: the rows are good again once the photos are as they were.
-    """
-    for end, found in rows:
-        if (photo := next(photos, None)) is None:
-            return
-        if photo.path != found[0].path:
-            raise CannotResume(
-                f"{unfinished}: the photos have changed since the run was stopped"
-                f" ({photo.path!r} where it had {found[0].path!r}); start again with --overwrite"
-            )
         yield end, found
 
 

@@ -1,5 +1,6 @@
 """A SQLite database of results, whose rows others can query while the run goes on."""
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -10,12 +11,14 @@ from typing import Any
 
 from batchgender.errors import CannotResume, UserError, os_reason
 from batchgender.io import Notify, check_writable, first_line, replace_durably, silent, sync_folder
-from batchgender.photos.photo import Photo
+from batchgender.results.csv_style import EXACT
 from batchgender.results.database_file import connect, encoded, look_at, rows_of, settings_of, write_new
-from batchgender.results.kept_rows import check_settings, checked_row, damage_notice, rows_of_photos, whole_photos
+from batchgender.results.keeping import Keeping, Pending, kept_files
+from batchgender.results.kept_rows import check_settings, checked_row, damage_notice, whole_photos
 from batchgender.results.periodic_sync import PeriodicSync
 from batchgender.results.rows import Row, RowLayout, cell_text
 from batchgender.results.sinks import GO_ON, SinkFiles, check_not_locked
+from batchgender.results.update import NOTHING
 from batchgender.version import __version__
 
 # Seconds that readers are waited for at the end of a run.
@@ -42,13 +45,14 @@ class ResultsDatabase:
         self._new, self._wal = (self.out.with_name(self.out.name + ending) for ending in (".part", "-wal"))
         beside = (self._new, self._wal, *(self.out.with_name(self.out.name + end) for end in ("-shm", "-journal")))
         self._resume, self._overwrite = resume, overwrite
-        self.files = SinkFiles(self.out, self.out, beside, resume or overwrite, GO_ON)
+        self.files = SinkFiles(self.out, self.out, (*beside, *kept_files(self.out)), resume or overwrite, GO_ON)
         # Looked at before the states below: those of a run that is going on are none to resume or overwrite.
         check_not_locked(self.out)
         self._check_state()
         self._layout, self._thresholds = RowLayout(()), dict[str, float]()
         self._database: sqlite3.Connection | None = None
         self._syncing: PeriodicSync | None = None
+        self.keeping: Keeping | None = None
 
     def _check_state(self) -> None:
         """Look what is there; raises UserError where it is neither to be resumed nor replaced."""
@@ -76,7 +80,7 @@ class ResultsDatabase:
             if self._resumed:
                 database = connect(self.out, "ro")
                 try:
-                    return dict(settings_of(database))
+                    return {name: _decoded(value) for name, value in settings_of(database).items()}
                 finally:
                     database.close()
         return {}
@@ -89,12 +93,15 @@ class ResultsDatabase:
         """
         self._check_state()
         self._layout, self._thresholds = layout, settings.get("threshold") or {}
+        self.keeping = Keeping(self.out, layout, settings, NOTHING, False, EXACT)
         try:
             if not self._resumed:
                 self._create(settings)
+                self.keeping.begin()
             self._database = connect(self.out, "rw")
             if self._resumed:
                 self._check_whole(settings)
+                self.keeping.go_on()
             # A file system that has no shared memory keeps another mode: readers wait for a batch then.
             self._database.execute("PRAGMA journal_mode = WAL")
             # A commit is not synced: the thread below does that.
@@ -135,21 +142,21 @@ class ResultsDatabase:
         if columns != self._layout.columns:
             raise CannotResume(f"{self.out}: has other columns than this run; start again with --overwrite")
 
-    def done(self, photos: Iterator[Photo]) -> Iterator[Row]:
+    def done(self, photos: Pending) -> Iterator[Row]:
         """Yield the rows of the unfinished run, as `ResultsFile.done` does."""
         if not self._resumed:
             return
-        assert self._database
+        assert self._database and self.keeping
         end = count = 0
         try:
             groups = whole_photos(self._kept_rows(), self._layout.several)
-            for place, rows in rows_of_photos(groups, photos, self.out):
+            for place, rows in self.keeping.in_step(groups, photos):
                 end, count = place, count + len(rows)
                 yield from rows
             if self._damage:
                 self._notify(damage_notice(self.out, count, self._damage))
             self._database.execute("DELETE FROM rows WHERE rowid > ?", (end,))
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             raise self._cannot_write(error) from error
 
     def _kept_rows(self) -> Iterator[tuple[int, Row]]:
@@ -170,9 +177,11 @@ class ResultsDatabase:
 
     def write(self, rows: Sequence[Row]) -> None:
         """Append rows in one transaction; raises UserError where they can't be written, with all before them kept."""
-        assert self._database and self._syncing
+        assert self._database and self._syncing and self.keeping
         places = ", ".join("?" * len(self._layout.columns))
         try:
+            # First: a mark without its row does no harm.
+            self.keeping.write(rows)
             with self._transaction() as database:
                 database.executemany(f"INSERT INTO rows VALUES ({places})", map(self._values, rows))
             self._syncing.note_written()
@@ -186,16 +195,18 @@ class ResultsDatabase:
 
     def finish(self) -> None:
         """Note that the run is finished, and leave one file."""
-        assert self._database
+        assert self._database and self.keeping
         try:
+            self.keeping.end()
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.execute("UPDATE run SET finished = ?", (_now(),))
             self._leave_one_file()
             self.close()
+            self.keeping.finish()
             # Its names, too: that of the WAL is gone.
             with suppress(OSError):
                 sync_folder(self.out.parent)
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             raise self._cannot_write(error) from error
 
     def _leave_one_file(self) -> None:
@@ -217,6 +228,9 @@ class ResultsDatabase:
         with suppress(OSError, sqlite3.Error):
             if self._database:
                 self._database.close()
+        with suppress(OSError):
+            if self.keeping:
+                self.keeping.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -237,6 +251,8 @@ class ResultsDatabase:
 
     def _sync(self) -> None:
         """Have the transactions until now on the disk: SQLite writes them to the WAL, and reads them from there."""
+        if self.keeping:
+            self.keeping.sync()
         # The database itself it syncs on its own. Not opened here: closing it would end SQLite's locks.
         with suppress(FileNotFoundError):
             descriptor = os.open(self._wal, os.O_RDWR)
@@ -247,6 +263,14 @@ class ResultsDatabase:
 
     def _cannot_write(self, error: OSError | sqlite3.Error) -> UserError:
         return UserError(f"{self.out}: can't write ({_reason(error)}); the rows so far are kept, {GO_ON}")
+
+
+def _decoded(value: str) -> Any:
+    """What `database_file.encoded` made a text of."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def _reason(error: OSError | sqlite3.Error) -> str:

@@ -6,31 +6,35 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from batchgender.errors import CannotResume, UserError, os_reason
 from batchgender.io import Notify, check_writable, not_a_link, silent, written_whole
-from batchgender.photos.photo import Photo
 from batchgender.results.check_sums import CheckSums
 from batchgender.results.csv_style import EXACT, CsvStyle
-from batchgender.results.formats import ENDINGS, FORMATS, ending_of
-from batchgender.results.kept_rows import check_settings, checked_row, damage_notice, rows_of_photos, whole_photos
+from batchgender.results.formats import DATABASE, ENDINGS, FORMATS, ending_of
+from batchgender.results.keeping import Keeping, Pending, differing, kept_files, settings_of
+from batchgender.results.kept_rows import checked_row, damage_notice, whole_photos
 from batchgender.results.periodic_sync import PeriodicSync
 from batchgender.results.rows import Row, RowLayout
 from batchgender.results.sinks import GO_ON, SinkFiles, check_not_locked
+from batchgender.results.update import NOTHING, Update
 
 # What a run is resumed by stands in OUT and this.
 SIDECAR = ".part.json"
+# What stands in the sidecar beside the settings.
+_UPDATE = "update"
 
 
 class ResultsFile:
     """A results file in the making: rows go to `OUT.part`, which takes the name OUT when all are there.
 
     Raises UserError where OUT can't be written, where another run writes it, and where OUT or an unfinished run is
-    found and neither `resume` nor `overwrite` says what to do with it. Nothing is written before `begin`, which looks
-    again: from there on the caller holds the lock of OUT. `style` is that of a finished CSV; OUT.part is exact. `go_on`
-    is what messages say to do after a run that ended early. `notify` gets a line where rows are damaged.
+    found and neither `resume`, `overwrite` nor `update` says what to do with it. Nothing is written before `begin`,
+    which looks again: from there on the caller holds the lock of OUT. `style` is that of a finished CSV; OUT.part is
+    exact. `go_on` is what messages say to do after a run that ended early. `notify` gets a line where rows are damaged.
 
     What is written is on the disk within `periodic_sync.SECONDS`, and all of it, under its name, at the end.
     """
@@ -46,24 +50,27 @@ class ResultsFile:
         style: CsvStyle = EXACT,
         go_on: str = GO_ON,
         notify: Notify = silent,
+        update: Update = NOTHING,
     ) -> None:
-        self.out, self._style, self._notify = Path(out), style, notify
+        self.out, self._style, self._notify, self._update = Path(out), style, notify, update
         check_writable(self.out, "--out")
         self.part, self.sidecar, sums = (
             self.out.with_name(self.out.name + ending) for ending in (".part", SIDECAR, ".part.crc")
         )
-        self.resume, self.may_replace = resume, resume or overwrite
-        self.files = SinkFiles(self.out, self.part, (self.sidecar, sums), self.may_replace, go_on)
+        self.resume, self.may_replace = resume, resume or overwrite or update.any
+        beside = (self.sidecar, sums, *kept_files(self.out))
+        self.files = SinkFiles(self.out, self.part, beside, self.may_replace, go_on)
         self._ending = ending_of(self.out.name)
-        if self._ending not in FORMATS:
+        if self._ending not in ENDINGS:
             raise UserError(f"{out}: unknown format; end the name in {', '.join(ENDINGS)}")
         # Looked at before the states below: those of a run that is going on are none to resume or overwrite.
         check_not_locked(self.out)
         self._check_state()
-        self._layout, self._thresholds = RowLayout(()), dict[str, float]()
+        self._layout, self._settings, self._thresholds = RowLayout(()), dict[str, Any](), dict[str, float]()
         self._stream: BinaryIO | None = None
         self._sums = CheckSums(sums)
         self._syncing: PeriodicSync | None = None
+        self.keeping: Keeping | None = None
 
     def _check_state(self) -> None:
         """Look which files are there; raises UserError where they are neither to be resumed nor replaced."""
@@ -74,33 +81,49 @@ class ResultsFile:
                 f"{self.out}: exists already; replace it with --overwrite or choose another --out"
                 " (one run takes any number of folders and quoted patterns)"
             )
-        if self.resume and not self.part.exists() and self.out.exists():
-            raise UserError(f"{self.out}: this run is finished, nothing to resume; use --overwrite to run again")
-        self.resumed = self.resume and self.part.exists()
+        if self.resume and not self._update.any and not self.part.exists() and self.out.exists():
+            raise UserError(
+                f"{self.out}: this run is finished, nothing to resume; --update does what is new or changed since,"
+                " --overwrite runs again"
+            )
+        if self._update.only_errors and not self.out.exists() and not self.part.exists():
+            raise UserError(f"{self.out}: no results whose errors could be tried again; leave --retry-errors out")
+        self.resumed = (self.resume or self._update.any) and self.part.exists()
 
     def begin(self, layout: RowLayout, settings: dict[str, Any]) -> None:
         """Open the file for rows of this layout.
 
         `settings` is what decides a row beside its photo (model digest, thresholds, inputs). Raises UserError where the
-        unfinished run had others, and where the file can't be written.
+        unfinished run, or the results to update, had others, and where the file can't be written.
         """
         self._check_state()
-        self._layout, self._thresholds = layout, settings.get("threshold") or {}
+        self._layout, self._settings, self._thresholds = layout, settings, settings.get("threshold") or {}
+        before = self._read_settings() if self.resumed else None
+        # A stopped update that is resumed goes on as it was begun.
+        begun = Update.from_dict((before or {}).get(_UPDATE)) if self.resumed else self._update
+        asked = begun.and_also(self._update)
+        self.keeping = keeping = Keeping(self.out, layout, settings, asked, begun.only_errors, self._style)
+        keeping.tries_own_again = self._update.retry_errors and not begun.retry_errors
+        # Errors that are tried again once make no update of a run.
+        goes_on_as = asked if asked.update else begun
+        noted = {**settings, **({_UPDATE: asdict(goes_on_as)} if goes_on_as.any else {})}
         try:
             if self.resumed:
-                before = self._read_settings()
                 if before is None:
                     raise CannotResume(
                         f"{self.sidecar}: missing or damaged, so that it is not known what the run was begun with;"
                         " start again with --overwrite"
                     )
-                check_settings(before, settings, self.part)
+                keeping.out_of_step = self._differs(before, settings)
+                keeping.go_on()
+                if keeping.out_of_step or goes_on_as != begun:
+                    self._write_sidecar(noted)
                 self._stream = open(self.part, "a+b", buffering=0, opener=not_a_link)  # noqa: SIM115
             else:
                 self.out.parent.mkdir(parents=True, exist_ok=True)
                 self.part.unlink(missing_ok=True)
-                with written_whole(self.sidecar, ending=".tmp") as stream:
-                    json.dump(settings, stream)
+                keeping.begin()
+                self._write_sidecar(noted)
                 self._sums.begin()
                 # No link is followed: what stands there since is not this run's.
                 self._stream = open(self.part, "x+b", buffering=0)  # noqa: SIM115
@@ -109,20 +132,22 @@ class ResultsFile:
         except OSError as error:
             raise UserError(f"{self.part}: can't write ({os_reason(error)}); choose another --out") from error
 
-    def done(self, photos: Iterator[Photo]) -> Iterator[Row]:
-        """Yield the rows of the unfinished run, as long as they are those of `photos` in order; cut off the rest.
+    def done(self, photos: Pending) -> Iterator[Row]:
+        """Yield the rows of the unfinished run, as long as they are true of `photos`, one after the other.
 
-        Takes one of `photos` for the rows of each that it yields; the caller goes on with the photos left.
+        Takes one of `photos` for the rows of each that it yields; the caller goes on with the photos left. The rows
+        behind them are set aside: `Keeping.answered` finds those that are true of a later photo.
         """
         if not self.resumed:
             return
+        assert self.keeping
         try:
             with open(self.part, "rb", opener=not_a_link) as stream:
                 kept = _KeptRows(stream, self._sums, self._layout, self._thresholds)
                 count = 0
                 end = kept.header_end
                 groups = whole_photos(kept.rows(), self._layout.several)
-                for place, rows in rows_of_photos(groups, photos, self.part):
+                for place, rows in self.keeping.in_step(groups, photos):
                     end, count = place, count + len(rows)
                     yield from rows
             if kept.damage:
@@ -133,8 +158,10 @@ class ResultsFile:
 
     def write(self, rows: Sequence[Row]) -> None:
         """Append rows; raises UserError where they can't be written, with all rows before them kept."""
-        assert self._syncing
+        assert self._syncing and self.keeping
         try:
+            # First: a mark without its row does no harm.
+            self.keeping.write(rows)
             self._append(map(self._layout.cells, rows))
             self._syncing.note_written()
         except OSError as error:
@@ -142,11 +169,18 @@ class ResultsFile:
 
     def finish(self) -> None:
         """Give the file its name, in the format that its ending asks for."""
-        assert self._stream
+        assert self._stream and self.keeping
         try:
             os.fsync(self._stream.fileno())
+            self.keeping.end()
             self._close()
-            FORMATS[self._ending](self.part, self.out, self._layout, self._style)
+            if self._ending == DATABASE:
+                from batchgender.results.updated_database import write_database
+
+                write_database(self.part, self.out, self._layout, self._settings)
+            else:
+                FORMATS[self._ending](self.part, self.out, self._layout, self._style)
+            self.keeping.finish()
             for file in (self.sidecar, self._sums.file):
                 file.unlink(missing_ok=True)
         except OSError as error:
@@ -162,8 +196,27 @@ class ResultsFile:
             self._close()
 
     def settings_before(self) -> dict[str, Any]:
-        """The settings that the unfinished run had; empty where none is resumed, or they can't be read."""
-        return (self._read_settings() if self.resumed else None) or {}
+        """The settings of the unfinished run, or of the results that are updated; empty where they are not known."""
+        if not self.resumed:
+            return settings_of(self.out) if self._update.any else {}
+        return {name: value for name, value in (self._read_settings() or {}).items() if name != _UPDATE}
+
+    def _differs(self, before: dict[str, Any], settings: dict[str, Any]) -> bool:
+        """Whether the photos come from elsewhere, or are labelled otherwise, than when the run was stopped.
+
+        An update takes that; else, and where rows would be others, CannotResume is raised.
+        """
+        deciding, others = differing({name: before[name] for name in before if name != _UPDATE}, settings)
+        if deciding or (others and not self._update.update):
+            raise CannotResume(
+                f"{self.part}: was begun with another {', '.join(sorted([*deciding, *others]))};"
+                " resume with the same or start again with --overwrite"
+            )
+        return bool(others)
+
+    def _write_sidecar(self, noted: dict[str, Any]) -> None:
+        with written_whole(self.sidecar, ending=".tmp") as stream:
+            json.dump(noted, stream)
 
     def _read_settings(self) -> dict[str, Any] | None:
         try:
@@ -196,11 +249,15 @@ class ResultsFile:
         assert self._stream
         os.fsync(self._stream.fileno())
         self._sums.sync()
+        if self.keeping:
+            self.keeping.sync()
 
     def _close(self) -> None:
         if self._syncing:
             self._syncing.close()
         self._sums.close()
+        if self.keeping:
+            self.keeping.close()
         if self._stream:
             self._stream.close()
 

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from batchgender.errors import UserError
 from batchgender.faces.face import Face
 from batchgender.model.thresholds import decide
+from batchgender.photos.reading import OUT_OF_REACH
 
 # The error of a photo that can be read, and shows no face.
 NO_FACE = "no face found"
@@ -23,7 +24,8 @@ _THREE_DECIMALS = ("time", "face_score")
 class Row:
     """What is known of one photo, or of one face in it; `time` is where a frame stands in its video, in seconds.
 
-    `probabilities` are in class order, six decimals, empty where there is an error.
+    `probabilities` are in class order, six decimals, empty where there is an error. `earlier` says that an earlier run
+    made it, and the photo was not read for it.
     """
 
     path: str
@@ -33,6 +35,7 @@ class Row:
     error: str = ""
     face: Face | None = None
     time: float | None = None
+    earlier: bool = field(default=False, compare=False)
 
     @property
     def confidence(self) -> float | None:
@@ -43,6 +46,11 @@ class Row:
     def unreadable(self) -> bool:
         """Whether the photo could not be read."""
         return bool(self.error) and self.error != NO_FACE
+
+    @property
+    def out_of_reach(self) -> bool:
+        """Whether its file could not be opened: its bytes may be as good as they were."""
+        return self.error.startswith(OUT_OF_REACH)
 
 
 def decided(

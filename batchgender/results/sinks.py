@@ -9,8 +9,8 @@ from typing import IO, Any, Protocol
 from batchgender.errors import UserError, os_reason
 from batchgender.io import silent
 from batchgender.lock import lock_file, locked
-from batchgender.photos.photo import Photo
 from batchgender.results.csv_style import EXACT, CsvStyle
+from batchgender.results.keeping import Keeping, Pending
 from batchgender.results.rows import Row, RowLayout
 
 GO_ON = "go on with --resume"
@@ -52,14 +52,18 @@ class Sink(Protocol):
     def files(self) -> SinkFiles | None:
         """What it writes to; None where that is a stream."""
 
+    @property
+    def keeping(self) -> Keeping | None:
+        """What it keeps of earlier rows, once it was begun; None where that is a stream."""
+
     def settings_before(self) -> dict[str, Any]:
-        """The settings that the run to be resumed had; empty where there is none."""
+        """The settings that the run to be resumed, or the results to be updated, had; empty where there are none."""
 
     def begin(self, layout: RowLayout, settings: dict[str, Any]) -> None:
         """Be ready for rows of this layout; `settings` decide a row beside its photo."""
 
-    def done(self, photos: Iterator[Photo]) -> Iterator[Row]:
-        """Yield the rows that are there from an earlier run, taking the photo of each from `photos`."""
+    def done(self, photos: Pending) -> Iterator[Row]:
+        """Yield the rows that this run wrote before it was stopped, taking the photo of each from `photos`."""
 
     def write(self, rows: Sequence[Row]) -> None:
         """Append rows; raises UserError where they can't be written."""
@@ -76,6 +80,7 @@ class CsvStream:
 
     rows_a_write = 1
     files = None
+    keeping = None
 
     def __init__(self, stream: IO[str], style: CsvStyle = EXACT) -> None:
         self._stream, self._writer, self._style = stream, csv.writer(stream), style
@@ -90,7 +95,7 @@ class CsvStream:
         self._layout = layout
         self._write([self._style.header(layout.columns)])
 
-    def done(self, photos: Iterator[Photo]) -> Iterator[Row]:
+    def done(self, photos: Pending) -> Iterator[Row]:
         """Nothing: a stream is not resumed."""
         return iter(())
 

@@ -14,6 +14,7 @@ from batchgender.errors import UserError
 from batchgender.photos.photo import InMemory, Photo
 from batchgender.results import periodic_sync
 from batchgender.results.csv_style import EXACT
+from batchgender.results.keeping import Pending
 from batchgender.results.open_sink import open_sink
 from batchgender.results.results_file import ResultsFile
 from batchgender.results.rows import RowLayout, make_row
@@ -34,10 +35,16 @@ def begun(out: Path, told: list[str] | None = None, resume: bool = False) -> Res
     return results
 
 
+def photos() -> Pending:
+    return Pending(Photo(row.path, InMemory(b"")) for row in ROWS)
+
+
 @pytest.fixture
 def stopped(tmp_path: Path) -> Path:
     """The file of a run of a hundred photos that was stopped after 80, written in eight pieces; OUT.part is it."""
     results = begun(tmp_path / "r.csv")
+    assert results.keeping
+    list(results.keeping.answered(photos()))
     for at in range(0, 80, 10):
         results.write(ROWS[at : at + 10])
     results.close()
@@ -48,8 +55,7 @@ def resumed(part: Path) -> tuple[int, list[str]]:
     """How many rows are kept, and what is said; what comes out is always the same."""
     told: list[str] = []
     results = begun(part.with_suffix(""), told, resume=True)
-    photos = iter([Photo(row.path, InMemory(b"")) for row in ROWS])
-    kept = list(results.done(photos))
+    kept = list(results.done(photos()))
     assert kept == ROWS[: len(kept)]
     results.write(ROWS[len(kept) :])
     results.finish()

@@ -5,7 +5,7 @@ import shutil
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from conftest import one_line_error
 from batchgender.errors import UserError
 from batchgender.faces.face import Face
 from batchgender.photos.photo import InMemory, Photo
+from batchgender.results.keeping import Pending
 from batchgender.results.read_results import read_results
 from batchgender.results.results_database import ResultsDatabase
 from batchgender.results.results_file import ResultsFile
@@ -49,8 +50,10 @@ def faces() -> list[Row]:
     return [*found, Row("v.mp4", error=NO_FACE, time=1.0)]
 
 
-def photos_of(what: list[Row]) -> Iterator[Photo]:
-    return iter([Photo(path, InMemory(b""), time=time) for path, time in dict.fromkeys((r.path, r.time) for r in what)])
+def photos_of(what: list[Row]) -> Pending:
+    return Pending(
+        Photo(path, InMemory(b""), time=time) for path, time in dict.fromkeys((r.path, r.time) for r in what)
+    )
 
 
 def fill(sink: Sink, what: list[Row], layout: RowLayout = LAYOUT) -> list[Row]:
@@ -67,6 +70,8 @@ def fill(sink: Sink, what: list[Row], layout: RowLayout = LAYOUT) -> list[Row]:
 def unfinished(out: Path, what: list[Row], layout: RowLayout = LAYOUT) -> None:
     sink = ResultsDatabase(str(out))
     sink.begin(layout, SETTINGS)
+    assert sink.keeping
+    list(sink.keeping.answered(photos_of(what)))
     sink.write(what)
     sink.close()
 
@@ -199,6 +204,8 @@ def test_a_full_disk_keeps_the_rows_and_the_run_goes_on(tmp_path: Path) -> None:
         what = rows(8000)
         sink = ResultsDatabase(str(folder / "r.db"))
         sink.begin(LAYOUT, SETTINGS)
+        assert sink.keeping
+        list(sink.keeping.answered(photos_of(what)))
         with pytest.raises(UserError, match="full.; the rows so far are kept, go on with --resume"):
             for at in range(0, len(what), 32):
                 sink.write(what[at : at + 32])
