@@ -64,7 +64,7 @@ def open_bytes(file: str | os.PathLike[str]) -> io.BufferedReader:
     """Open a file to read it, one whose name ends in .gz unpacked: damaged, it raises EOFError and zlib.error, too."""
     if not os.fspath(file).endswith(".gz"):
         return open(file, "rb")
-    return io.BufferedReader(gzip.GzipFile(file, "rb"))  # type: ignore[arg-type]
+    return io.BufferedReader(gzip.GzipFile(file, "rb"))
 
 
 def as_text(stream: io.BufferedReader, newline: str = "", errors: str = "strict") -> io.TextIOWrapper:

@@ -71,7 +71,7 @@ def whole_photos(rows: Iterable[tuple[int, Row]], several: bool) -> Iterator[tup
 
 def check_settings(before: Mapping[str, Any], settings: Mapping[str, Any], unfinished: Path) -> None:
     """Raise CannotResume where an unfinished run had other settings."""
-    changed = sorted(key for key in settings | before if before.get(key) != settings.get(key))
+    changed = sorted(key for key in {*settings, *before} if before.get(key) != settings.get(key))
     if changed:
         raise CannotResume(
             f"{unfinished}: was begun with another {', '.join(changed)};"

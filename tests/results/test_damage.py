@@ -22,9 +22,10 @@ from batchgender.results.rows import RowLayout, make_row
 Cli = Callable[..., Any]
 CLASSES = ("Female", "Male")
 LAYOUT = RowLayout(CLASSES)
-SETTINGS = {"model": "1", "threshold": {"Female": 0.6, "Male": 0.6}}
+THRESHOLDS = {"Female": 0.6, "Male": 0.6}
+SETTINGS = {"model": "1", "threshold": THRESHOLDS}
 ROWS = [
-    make_row(f"{i:03}.jpg", (round(0.3 + i / 200, 6), round(0.7 - i / 200, 6)), CLASSES, "Male", SETTINGS["threshold"])
+    make_row(f"{i:03}.jpg", (round(0.3 + i / 200, 6), round(0.7 - i / 200, 6)), CLASSES, "Male", THRESHOLDS)
     for i in range(100)
 ]
 
