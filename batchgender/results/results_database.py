@@ -245,9 +245,8 @@ class ResultsDatabase:
             raise
 
     def _values(self, row: Row) -> list[Any]:
-        """The values of a row in the order of the columns, with the numbers of a CSV, None where a cell is empty."""
-        exact = self._layout.row(self._layout.cells(row))
-        return [None if value == "" else value for value in self._layout.values(exact).values()]
+        """The values of a row in the order of the columns, None where a cell is empty."""
+        return [None if value == "" else value for value in self._layout.values(row).values()]
 
     def _sync(self) -> None:
         """Have the transactions until now on the disk: SQLite writes them to the WAL, and reads them from there."""
