@@ -1,4 +1,7 @@
-"""The program's beginning: `batchgender` and `python -m batchgender`. Ctrl-C ends it in one line from here on."""
+"""The program's beginning: `batchgender` and `python -m batchgender`.
+
+Ctrl-C, and the signals by which schedulers and closed terminals end a program, end it in one line from here on.
+"""
 
 import os
 import signal
@@ -6,6 +9,8 @@ import sys
 from types import FrameType
 
 _INTERRUPTED = 130
+# Windows has no SIGHUP.
+_ENDING = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 
 def _may_raise(frame: FrameType | None) -> bool:
@@ -24,14 +29,19 @@ def _may_raise(frame: FrameType | None) -> bool:
 
 
 def run() -> None:
-    """Run the command line; an interrupt, even while modules are imported, ends in one line and exit code 130.
+    """Run the command line; Ctrl-C, SIGTERM and SIGHUP, even during imports, end in one line and exit code 130.
 
     A second one ends it at once, whatever it waits for.
     """
-    interrupted = False
+    interrupted, ours = False, os.getpid()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal interrupted
+        if os.getpid() != ours and number != signal.SIGINT:
+            # A process that was forked, and is ended by this one.
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
         # After a first interrupt, a model or a decoder may never come back.
         if interrupted or not _may_raise(frame):
             os.write(2, b"interrupted\n")
@@ -39,9 +49,10 @@ def run() -> None:
         interrupted = True
         raise KeyboardInterrupt
 
-    # A process whose parent had it ignore Ctrl-C goes on ignoring it.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, interrupt)
+    for ending in _ENDING:
+        # A process whose parent had it ignore a signal, as nohup does, goes on ignoring it.
+        if signal.getsignal(ending) in (signal.default_int_handler, signal.SIG_DFL):
+            signal.signal(ending, interrupt)
     try:
         from batchgender.cli import main
 

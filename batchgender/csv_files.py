@@ -1,9 +1,11 @@
 """Reading text and CSV files as spreadsheets and systems write them, and names as systems spell them."""
 
 import csv
+import gzip
 import io
 import os
 import unicodedata
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,12 +49,22 @@ def open_csv(file: str | os.PathLike[str], column: str) -> Iterator[CsvText]:
     """Open a CSV in UTF-8, with or without BOM, or UTF-16, its cells separated by commas, semicolons or tabs.
 
     The header is the first line that is not empty; Excel's line `sep=;` before it is passed over. The separator is the
-    one by which the header has a cell `column`, else the comma. Raises OSError, and UnicodeDecodeError where the text
-    is in another encoding, also as the lines are read.
+    one by which the header has a cell `column`, else the comma. What ends in .gz is unpacked. Raises OSError, and
+    UnicodeDecodeError where the text is in another encoding, also as the lines are read.
     """
     # Opened once: it may be a pipe.
-    with open(file, "rb") as stream, as_text(stream) as text:
-        yield csv_text(text, column)
+    try:
+        with open_bytes(file) as stream, as_text(stream) as text:
+            yield csv_text(text, column)
+    except (EOFError, zlib.error) as error:
+        raise gzip.BadGzipFile(f"damaged: {error}") from error
+
+
+def open_bytes(file: str | os.PathLike[str]) -> io.BufferedReader:
+    """Open a file to read it, one whose name ends in .gz unpacked: damaged, it raises EOFError and zlib.error, too."""
+    if not os.fspath(file).endswith(".gz"):
+        return open(file, "rb")
+    return io.BufferedReader(gzip.GzipFile(file, "rb"))
 
 
 def as_text(stream: io.BufferedReader, newline: str = "", errors: str = "strict") -> io.TextIOWrapper:

@@ -13,8 +13,12 @@ class CannotResume(UserError):
     """An unfinished run that was begun otherwise, or over other photos: it can only start again."""
 
 
-class PlaceLost(UserError):
-    """A place that gives no more photos, though it has more; a run that ends for it goes on with --resume."""
+class StoppedRun(UserError):
+    """Why a run ends before its time, with its rows kept: it goes on with --resume."""
+
+
+class PlaceLost(StoppedRun):
+    """A place that gives no more photos, though it has more."""
 
 
 class UnreadablePhoto(Exception):

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -83,8 +83,9 @@ def written_whole(
 ) -> Iterator[IO[Any]]:
     """Open a file that takes its name when the block ends, and is not there, nor changed, where the block fails.
 
-    It is written beside its place, under its name and `ending`, and synced to the disk; its folder is made. `mode` is
-    "w" or "wb", text is UTF-8, `options` are those of `open`. Raises OSError.
+    It is written beside its place, under its name and `ending`, and synced to the disk, as is its name; its folder is
+    made. A link that stands there is removed, never followed. `mode` is "w" or "wb", text is UTF-8, `options` are those
+    of `open`. Raises OSError.
     """
     target = Path(path)
     part = target.with_name(target.name + ending)
@@ -92,11 +93,35 @@ def written_whole(
         # Half a surrogate pair, which JSON may hold, is no UTF-8: its escape is, and means the same in JSON.
         options = {"encoding": "utf-8", "errors": "backslashreplace", **options}
     target.parent.mkdir(parents=True, exist_ok=True)
+    part.unlink(missing_ok=True)
     try:
-        with open(part, mode, **options) as stream:
+        with open(part, mode.replace("w", "x"), **options) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(part, target)
+        replace_durably(part, target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def replace_durably(file: Path, target: Path) -> None:
+    """Give a file another name in its folder, which a power cut does not undo; raises OSError."""
+    os.replace(file, target)
+    # It has its name: some file systems sync no folder.
+    with suppress(OSError):
+        sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk, on systems that can do so; raises OSError."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def not_a_link(file: str, flags: int) -> int:
+    """An `opener` for `open`: raises OSError where the file is a symbolic link, on systems that tell."""
+    return os.open(file, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)

@@ -64,7 +64,8 @@ def locked(files: Sequence[str | os.PathLike[str]], notify: Notify) -> Iterator[
 def _take(path: Path, file: str, notify: Notify) -> int:
     """Open and lock a lock's file, and note this process in it; return its descriptor."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        # A link would have the text below in the place of what it leads to.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         try:
             try:
                 _lock(descriptor)

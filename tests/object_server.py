@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import html
 import json
 import ssl
@@ -18,6 +19,8 @@ from aiohttp import web
 # What a photo's answer may be in the place of the photo; a number is a status.
 DROP, TRUNCATE, STALL, RESET = "drop", "truncate", "stall", "reset"
 Fault = int | str
+# A key, its size and its ETag.
+Listed = tuple[str, int, str]
 
 
 @dataclass
@@ -122,7 +125,9 @@ class ObjectServer:
         )
         keys = sorted((k for k in self.objects if k.startswith(prefix) and k > after), key=str.encode)
         some = keys[:count]
-        text = page([(k, len(self.objects[k])) for k in some], some[-1] if len(keys) > count else "")
+        text = page(
+            [(k, len(self.objects[k]), _tag(self.objects[k])) for k in some], some[-1] if len(keys) > count else ""
+        )
         kind = "application/json" if text.startswith("{") else "application/xml"
         return web.Response(text=text, content_type=kind)
 
@@ -192,8 +197,15 @@ class ObjectServer:
         return web.Response(status=status, text=text, content_type="application/xml", headers=headers)
 
 
-def _s3_page(entries: list[tuple[str, int]], token: str) -> str:
-    keys = "".join(f"<Contents><Key>{quote(key)}</Key><Size>{size}</Size></Contents>" for key, size in entries)
+def _tag(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def _s3_page(entries: list[Listed], token: str) -> str:
+    keys = "".join(
+        f"<Contents><Key>{quote(key)}</Key><Size>{size}</Size><ETag>&quot;{tag}&quot;</ETag></Contents>"
+        for key, size, tag in entries
+    )
     more = f"<NextContinuationToken>{escape(token)}</NextContinuationToken>" if token else ""
     return (
         '<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
@@ -202,15 +214,16 @@ def _s3_page(entries: list[tuple[str, int]], token: str) -> str:
     )
 
 
-def _google_page(entries: list[tuple[str, int]], token: str) -> str:
-    items = [{"name": key, "size": str(size)} for key, size in entries]
+def _google_page(entries: list[Listed], token: str) -> str:
+    items = [{"name": key, "size": str(size), "etag": tag} for key, size, tag in entries]
     return json.dumps({**({"items": items} if items else {}), **({"nextPageToken": token} if token else {})})
 
 
-def _azure_page(entries: list[tuple[str, int]], token: str) -> str:
+def _azure_page(entries: list[Listed], token: str) -> str:
     blobs = "".join(
-        f"<Blob><Name>{escape(key)}</Name><Properties><Content-Length>{size}</Content-Length><BlobType>BlockBlob</BlobType></Properties></Blob>"
-        for key, size in entries
+        f"<Blob><Name>{escape(key)}</Name><Properties><Content-Length>{size}</Content-Length>"
+        f"<Etag>{tag}</Etag><BlobType>BlockBlob</BlobType></Properties></Blob>"
+        for key, size, tag in entries
     )
     return (
         f'<?xml version="1.0" encoding="utf-8"?><EnumerationResults><Blobs>{blobs}</Blobs>'

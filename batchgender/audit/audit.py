@@ -19,6 +19,7 @@ from batchgender.photos.photo import Photo, printable
 from batchgender.photos.source import PhotoSource
 from batchgender.report.statistics import share, wilson
 from batchgender.results.answers import Answers
+from batchgender.results.formats import report_beside
 from batchgender.training.data.splits import split_named
 
 # So many paths are named where there are more.
@@ -97,7 +98,7 @@ class RunFacts:
 def run_facts(results: str) -> RunFacts:
     """Read the report that `classify` wrote beside a results file; nothing is known where it is missing or another."""
     try:
-        report = json.loads(Path(results).with_suffix(".report.json").read_text(encoding="utf-8"))
+        report = json.loads(report_beside(Path(results)).read_text(encoding="utf-8"))
         places, trained_on = report["photos_from"], report.get("trained_on", "")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return RunFacts([], "")

@@ -1,9 +1,9 @@
 """Whether faces are looked for in the photos of a run, and cut: as the user says, or as the first photos show."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,14 @@ def choose_faces(
     if options.mode == AUTO and source and not _wants_cutting(finder, framing, source, workers, notify):
         return None
     return finder
+
+
+def as_before(options: FaceOptions, before: Mapping[str, Any]) -> FaceOptions:
+    """What "auto" has decided in a run with the settings `before`, where there are any: new photos change it not."""
+    if options.mode != AUTO or not before:
+        return options
+    faces = before.get("faces")
+    return replace(options, mode=(ALL if faces.get("mode") == ALL else LARGEST) if isinstance(faces, dict) else OFF)
 
 
 def face_settings(finder: FaceFinder | None) -> dict[str, Any]:

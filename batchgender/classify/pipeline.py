@@ -5,6 +5,7 @@ import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from itertools import chain, repeat
 from threading import Semaphore
 from typing import Protocol
@@ -29,6 +30,7 @@ from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
 from batchgender.photos.photo import Photo
 from batchgender.photos.places.remote.address import is_address
 from batchgender.photos.source import PhotoSource
+from batchgender.results.answered import Answered
 from batchgender.results.rows import Row
 from batchgender.threads import available_cores, ordered_prefetch
 
@@ -203,11 +205,18 @@ class Classifier:
         return rows
 
     def _rows(self, batch: Batch, answering: "_Answering") -> list[Row]:
-        read = [(photo.path, data) for photo, data in batch if not isinstance(data, UnreadablePhoto)]
+        read = [
+            (photo.path, data)
+            for photo, data in batch
+            if not isinstance(data, UnreadablePhoto) and not isinstance(photo.content, Answered)
+        ]
         answers = iter(answering.answers(read) if read else [])
         rows: list[Row] = []
         for photo, data in batch:
             label = photo.label_among(self.info.classes)
+            if isinstance(photo.content, Answered):
+                rows += [replace(row, label=label, earlier=True) for row in photo.content.rows]
+                continue
             if isinstance(data, UnreadablePhoto):
                 rows.append(Row(photo.path, label=label, error=str(data), time=photo.time))
                 continue

@@ -4,16 +4,18 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
-from itertools import islice
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from batchgender.classify.face_choice import WHOLE, FaceOptions, choose_faces, face_settings
+from batchgender.classify.face_choice import WHOLE, FaceOptions, as_before, choose_faces, face_settings
 from batchgender.classify.pipeline import FEW, Classifier
+from batchgender.classify.run_log import RunLog
+from batchgender.classify.versions_ahead import versions_ahead
 from batchgender.classify.worker_processes import SECONDS, WorkerProcesses, can_isolate
-from batchgender.errors import PlaceLost, UserError
+from batchgender.errors import StoppedRun, UserError
 from batchgender.io import Notify
 from batchgender.lock import locked
 from batchgender.model.session import provider_named
@@ -23,16 +25,21 @@ from batchgender.photos.source import PhotoSource, skipped_text
 from batchgender.progress import Progress
 from batchgender.report.counts import RowCounts
 from batchgender.report.details import NotableRow
+from batchgender.report.error_kinds import kinds_text
 from batchgender.report.figures import Figures
 from batchgender.report.files import check_report, is_page, write_report
 from batchgender.report.prevalence import Prevalence, estimate_prevalence
 from batchgender.report.thumbnails import HeatMaps
 from batchgender.results.answers import Answers, read_answers
-from batchgender.results.formats import FORMATS
-from batchgender.results.results_file import SIDECAR, ResultsFile
+from batchgender.results.formats import FORMATS, report_beside
+from batchgender.results.keeping import Keeping, Pending
+from batchgender.results.results_file import SIDECAR
 from batchgender.results.rows import Row, RowLayout
 from batchgender.results.sinks import Sink
+from batchgender.results.update import Changes
 
+# Photos after which the share of those that can't be read counts.
+_ERRORS_FROM = 100
 # Labels that are no class may be anything, and many.
 _UNKNOWN_LABELS = 100
 _OTHERS = "others"
@@ -50,7 +57,8 @@ class RunOptions:
     described, and each photo that can't be read named. `explain` makes heat maps of the mistakes for reports that are
     pages, of a classifier, the rows and the photos, read again. `measured` are answers to labelled photos, by whose
     mistakes the shares of the classes are corrected. `isolate` has photos answered in processes of their own, None
-    where that can be; `seconds` is what the decoding of one photo may take there.
+    where that can be; `seconds` is what the decoding of one photo may take there. A run of which a larger share than
+    `max_errors` can't be read stops. `log` is a file that gets a JSON line a minute, see `RunLog`.
     """
 
     threshold: float | None = None
@@ -63,6 +71,8 @@ class RunOptions:
     thumbnails: bool = True
     explain: Explain | None = None
     measured: Answers | None = None
+    max_errors: float | None = None
+    log: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +81,7 @@ class FinishedRun:
 
     `folders` are the names of the folders that the photos lie in, where these are two; `unknown_labels` counts labels
     that are stated, and are no class of the model; `prevalence` are the corrected shares, where they were asked for.
+    `changes` is what became of earlier rows, None where rows go to no file.
     """
 
     figures: Figures
@@ -82,18 +93,19 @@ class FinishedRun:
     folders: tuple[str, ...]
     unknown_labels: Counter[str]
     prevalence: Prevalence | None = None
+    changes: Changes | None = None
 
 
 def check_reports(sink: Sink, options: RunOptions) -> tuple[str, ...]:
     """The reports that a run would write; raises UserError where one can't be, before any work is done."""
-    file = sink if isinstance(sink, ResultsFile) else None
-    reports = options.reports or ((str(file.out.with_suffix(".report.json")),) if file else ())
+    files = sink.files
+    reports = options.reports or ((str(report_beside(files.out)),) if files else ())
     for report in reports:
-        if file and os.path.abspath(report) in map(os.path.abspath, (file.out, file.part, file.sidecar)):
+        if files and os.path.abspath(report) in map(os.path.abspath, files.all):
             raise UserError(f"{report}: is where the rows go, or what a resumed run needs; choose another --report")
         if report.endswith(tuple(ending + SIDECAR for ending in FORMATS)):
             raise UserError(f"{report}: is a name that runs keep for what they are resumed by; choose another --report")
-        check_report(report, overwrite=file is None or file.may_replace)
+        check_report(report, overwrite=files is None or files.may_replace)
     return reports
 
 
@@ -104,10 +116,10 @@ def classify_photos(
 
     Raises UserError; the rows that were written until then are kept where the sink is a file.
     """
-    files = check_reports(sink, options)
+    reports = check_reports(sink, options)
     # Before the locks, which make folders that are missing.
     check_any(source)
-    with locked([*([sink.out] if isinstance(sink, ResultsFile) else []), *files], notify):
+    with locked([*([sink.files.out] if sink.files else []), *reports], notify):
         return _classify_alone(classifier, source, sink, options, notify)
 
 
@@ -117,9 +129,10 @@ def _classify_alone(
     started = time.monotonic()
     # Again: another run may have written them until it gave its locks back.
     reports = check_reports(sink, options)
-    before = sink.settings_before() if isinstance(sink, ResultsFile) else {}
+    before = sink.settings_before()
     classifier = classifier.for_photos(source, provider_named(str(before.get("provider"))))
-    classifier = classifier.on_faces(choose_faces(classifier.info, source, options.faces, classifier.workers, notify))
+    faces = as_before(options.faces, before)
+    classifier = classifier.on_faces(choose_faces(classifier.info, source, faces, classifier.workers, notify))
     if options.isolate and not can_isolate(classifier.model.session.provider):
         raise UserError(
             f"--isolate is for Linux and --provider cpu, not for {classifier.model.session.provider}; leave it out"
@@ -163,36 +176,44 @@ def _run(
         **({"label_names": source.names.as_dict()} if source.names and source.names.given else {}),
         **({"labels_file": digest} if (digest := source.stated_digest) else {}),
     }
-    try:
-        faces = classifier.faces
-        several = bool(faces and faces.every)
-        sink.begin(RowLayout(tuple(info.classes), bool(faces), several, times=source.fps is not None), settings)
-        photos = checked_labels(source, info.classes, unknown_labels)
-        for row in sink.done(photos):
-            counts.add(row)
-            folders.add(row.path)
-        resumed = counts.photos
-        rows = _counted(classifier.rows(photos, options.threshold, processes), counts, folders, source, options, notify)
-        # Closed here: the garbage collector might do it on a worker's thread, which can't wait for itself.
-        with closing(rows):
-            while group := list(islice(rows, sink.rows_a_write)):
-                sink.write(group)
-        sink.finish()
-    except PlaceLost as error:
-        if isinstance(sink, ResultsFile):
-            raise UserError(f"{error}; the rows so far are kept, {sink.go_on}") from error
-        raise
-    except KeyboardInterrupt:
-        if isinstance(sink, ResultsFile):
-            notify(f"{sink.part}: the {counts.photos:,} rows so far are kept, {sink.go_on}")
-        raise
-    finally:
-        sink.close()
+    log = RunLog(options.log, counts, notify) if options.log else None
+    with log or nullcontext():
+        try:
+            faces = classifier.faces
+            several = bool(faces and faces.every)
+            sink.begin(RowLayout(tuple(info.classes), bool(faces), several, times=source.fps is not None), settings)
+            keeping = sink.keeping
+            if keeping and keeping.goes_by_time:
+                notify(_by_time(keeping.out))
+            # Closed here: the garbage collector might do it on a worker's thread, which can't wait for itself.
+            with closing(versions_ahead(source)) as found:
+                photos = checked_labels(found, info.classes, unknown_labels)
+                pending = Pending(keeping.chosen(photos) if keeping else photos)
+                for row in sink.done(pending):
+                    counts.add(row)
+                    folders.add(row.path)
+                resumed = counts.photos
+                done = classifier.rows(keeping.answered(pending) if keeping else pending, options.threshold, processes)
+                with closing(_counted(done, counts, folders, source, options, notify, log)) as rows:
+                    for group in _groups(rows, sink.rows_a_write):
+                        sink.write(group)
+            changes = _changes(keeping, source)
+            sink.finish()
+        except StoppedRun as error:
+            if sink.files:
+                raise UserError(f"{error}; the rows so far are kept, {sink.files.go_on}") from error
+            raise
+        except KeyboardInterrupt:
+            if sink.files:
+                notify(f"{sink.files.unfinished}: the {counts.photos:,} rows so far are kept, {sink.files.go_on}")
+            raise
+        finally:
+            sink.close()
     figures = counts.figures()
     about = _about(classifier, source, thresholds)
     prevalence = None
-    if options.measured and isinstance(sink, ResultsFile) and any(figures.predictions.values()):
-        prevalence = estimate_prevalence(read_answers(str(sink.out)), options.measured)
+    if options.measured and sink.files and any(figures.predictions.values()):
+        prevalence = estimate_prevalence(read_answers(str(sink.files.out)), options.measured)
         about["prevalence"] = prevalence.as_dict()
     # Without labels there is nothing to report but counts: written where a report was asked for.
     written = reports if figures.labelled or options.reports or prevalence else ()
@@ -200,14 +221,56 @@ def _run(
     if options.explain and figures.details.mistakes and any(map(is_page, written)):
         with closing(source.again()) as again:
             maps = options.explain(classifier, figures.details.mistakes, again, notify)
-    for report in written:
-        with closing(source.again()) as again:
-            shown = again if options.thumbnails else ()
-            write_report(report, figures, about, shown, maps)
+    try:
+        for report in written:
+            with closing(source.again()) as again:
+                shown = again if options.thumbnails else ()
+                write_report(report, figures, about, shown, maps)
+    except UserError as error:
+        raise UserError(f"{error}; {sink.files.out} is whole" if sink.files else str(error)) from error
     seconds = time.monotonic() - started
     return FinishedRun(
-        figures, written, source.skipped, source.unlistable, seconds, resumed, folders.two(), unknown_labels, prevalence
+        figures,
+        written,
+        source.skipped,
+        source.unlistable,
+        seconds,
+        resumed,
+        folders.two(),
+        unknown_labels,
+        prevalence,
+        changes,
     )
+
+
+def _by_time(out: Path) -> str:
+    written = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(out.stat().st_mtime))
+    return (
+        f"{out}: from a run without --update, so its rows are taken for those of the same photos and options;"
+        f" files changed since {written}, and what is no file of this machine, are done again; --overwrite does all"
+    )
+
+
+def _changes(keeping: Keeping | None, source: PhotoSource) -> Changes | None:
+    """What became of earlier rows; raises StoppedRun where photos may only seem to be gone."""
+    changes = keeping.changes() if keeping else None
+    if changes and changes.gone and source.unlistable:
+        raise StoppedRun(
+            f"{changes.gone:,} photos that had rows are not found, and {source.unlistable:,} folders can't be listed"
+        )
+    return changes
+
+
+def _groups(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    """Rows in groups of `size`, fewer where these take longer than a second: those of a slow run are kept, too."""
+    group, since = list[Row](), time.monotonic()
+    for row in rows:
+        group.append(row)
+        if len(group) >= size or time.monotonic() - since > 1:
+            yield group
+            group, since = [], time.monotonic()
+    if group:
+        yield group
 
 
 def checked_labels(photos: Iterable[Photo], classes: Sequence[str], unknown: Counter[str]) -> Iterator[Photo]:
@@ -262,12 +325,19 @@ def _counted(
     source: PhotoSource,
     options: RunOptions,
     notify: Notify,
+    log: RunLog | None,
 ) -> Generator[Row]:
-    """Pass rows on, counting them for the report and on a progress bar."""
-    with Progress("classify", "photos", notify, initial=counts.photos) as progress, closing(rows):
-        if progress.on_terminal:
+    """Pass rows on, counting them for the report, on a progress bar and in the log.
+
+    Raises StoppedRun where the photos' folder is gone, or too many photos can't be read.
+    """
+    out_of_reach = done = unreadable = 0
+    with ExitStack() as stack:
+        progress = stack.enter_context(Progress("classify", "photos", notify, initial=counts.photos))
+        stack.enter_context(closing(rows))
+        if progress.on_terminal or log:
             # Beside the work: to list a large tree on a slow disk takes minutes.
-            Thread(target=lambda: progress.set_total(source.total()), daemon=True).start()
+            Thread(target=_count_all, args=(source, progress, log), daemon=True).start()
         for row in rows:
             before = counts.photos
             counts.add(row)
@@ -276,4 +346,25 @@ def _counted(
                 notify(f"{row.path}: {row.error}")
             # The rows of one photo come together.
             progress.update(counts.photos - before, f"{counts.unreadable:,} unreadable" if counts.unreadable else "")
+            if not row.earlier:
+                done += counts.photos - before
+                unreadable += row.unreadable
+                if row.out_of_reach:
+                    out_of_reach += 1
+                    source.check_there()
+                if options.max_errors is not None and done >= _ERRORS_FROM and unreadable > options.max_errors * done:
+                    raise StoppedRun(
+                        f"{unreadable:,} of {done:,} photos could not be read, more than --max-errors"
+                        f" {options.max_errors:g}: {kinds_text(counts.error_kinds)}"
+                    )
             yield row
+        if out_of_reach or source.unlistable:
+            # Removed folder by folder, the first may have gone last.
+            source.check_there()
+
+
+def _count_all(source: PhotoSource, progress: Progress, log: RunLog | None) -> None:
+    total = source.total()
+    progress.set_total(total)
+    if log:
+        log.total = total

@@ -279,8 +279,9 @@ def _start_workers(
     """Start workers, and tell what they died of, until the one who asks is gone."""
     workers: set[int] = set()
     try:
-        # Ctrl-C goes to all processes of a terminal; the first one decides.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Ctrl-C goes to all processes of a terminal, and a scheduler's signal to all of a job; the first one decides.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         while len(request := control.recv(_REQUEST.size)) == _REQUEST.size:
             kind, number = _REQUEST.unpack(request)
             if kind == _STATUS:

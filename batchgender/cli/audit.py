@@ -14,8 +14,8 @@ from batchgender.photos.labels import DEFAULT_NAMES
 if TYPE_CHECKING:
     from batchgender.photos.source import PhotoSource
 
-# As `results.formats.FORMATS`, which is not imported here: --help must not wait for numpy.
-_RESULTS = (".csv", ".jsonl", ".parquet")
+# As `results.formats.ENDINGS`, which is not imported here: --help must not wait for numpy.
+_RESULTS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet", ".db")
 _LISTS = (".csv", ".tsv", ".txt")
 
 

@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     "-o",
     "--out",
     metavar="FILE",
-    help=".csv, .jsonl or .parquet; - streams CSV to stdout.  [required but for --dry-run]",
+    help=".csv, .csv.gz, .jsonl, .jsonl.gz, .parquet or .db (SQLite); - streams CSV to stdout.  [required but for"
+    " --dry-run]",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be read and how long it takes here; write no results.")
 @model_option
@@ -77,6 +78,29 @@ if TYPE_CHECKING:
 )
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace results and reports that are there.")
+@click.option(
+    "--update",
+    is_flag=True,
+    help="Do what is new or changed since the results that are there, keep the other rows, and drop those whose photos"
+    " are gone.",
+)
+@click.option(
+    "--retry-errors",
+    is_flag=True,
+    help="Do those photos again that could not be read; without --update or --resume these alone.",
+)
+@click.option(
+    "--max-errors",
+    metavar="SHARE",
+    type=click.FloatRange(0, 1, max_open=True),
+    callback=no_nan,
+    help="Stop where more than this share of the photos, 0 to 1, can't be read; looked at from 100 photos on.",
+)
+@click.option(
+    "--log-json",
+    metavar="FILE",
+    help="Append a JSON line a minute, and one at the beginning and the end: photos done, rate, errors, memory.",
+)
 @click.option("--csv-bom", is_flag=True, help="Begin the CSV with a byte order mark, so that Excel reads it as UTF-8.")
 @click.option("--csv-safe", is_flag=True, help="Put an apostrophe before cells that a spreadsheet may run as formulas.")
 @click.option(
@@ -121,6 +145,10 @@ def classify(
     measured_on: str | None,
     resume: bool,
     overwrite: bool,
+    update: bool,
+    retry_errors: bool,
+    max_errors: float | None,
+    log_json: str | None,
     csv_bom: bool,
     csv_safe: bool,
     isolate: bool | None,
@@ -147,6 +175,7 @@ def classify(
       batchgender classify --from-list labels.csv --out results.csv
       batchgender classify s3://bucket/photos/ --out results.csv
       batchgender classify ./photos --dry-run
+      batchgender classify ./photos --out results.csv --update
       batchgender classify ./photos --out results.csv --threshold 0.9
       batchgender classify ./photos --out results.csv --groups ages.csv --report report.html
       batchgender classify ./photos --out results.csv --model other.onnx \\
@@ -154,13 +183,15 @@ def classify(
     """
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other")
+    if overwrite and (update or retry_errors):
+        raise click.UsageError(f"--{'update' if update else 'retry-errors'} and --overwrite exclude each other")
     if dry_run and resume:
         raise click.UsageError("--dry-run and --resume exclude each other")
     if out is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--out'.")
     streaming = out == "-"
-    if streaming and (resume or overwrite):
-        raise click.UsageError("--out - can't be resumed or overwritten")
+    if streaming and (resume or overwrite or update or retry_errors):
+        raise click.UsageError("--out - can't be resumed, updated or overwritten")
     if measured_on and (streaming or out is None):
         raise click.UsageError("--measured-on needs --out FILE, for all rows are looked at together")
     if time_limit and isolate is False:
@@ -169,7 +200,7 @@ def classify(
         raise click.UsageError("--fps and --faces off exclude each other: videos show more than faces")
     if fps and faces.mode == "auto":
         faces = replace(faces, mode="largest")
-    if (csv_bom or csv_safe) and not (out is None or streaming or out.endswith(".csv")):
+    if (csv_bom or csv_safe) and not (out is None or streaming or out.endswith((".csv", ".csv.gz"))):
         raise click.UsageError(f"--csv-bom and --csv-safe are for a CSV; --out {out} is none")
     check_explained(explained, reports, no_thumbnails)
     if streaming and sys.stdout is None:
@@ -189,18 +220,22 @@ def classify(
     from batchgender.classify.run import RunOptions, check_reports, classify_photos
     from batchgender.classify.worker_processes import SECONDS
     from batchgender.photos.path_table import read_path_table
+    from batchgender.report.error_kinds import kinds_text
     from batchgender.report.figures import SMALL_FACE, SMALL_SHARE
     from batchgender.report.prevalence import labelled_as
     from batchgender.report.prevalence_text import prevalence_text
     from batchgender.report.text import swapped_labels_notice
     from batchgender.results.answers import read_answers
     from batchgender.results.csv_style import CsvStyle
-    from batchgender.results.results_file import ResultsFile
-    from batchgender.results.sinks import CsvStream, Sink
+    from batchgender.results.open_sink import open_sink
+    from batchgender.results.sinks import CsvStream
+    from batchgender.results.update import Update
 
     style = CsvStyle(csv_bom, csv_safe)
-    sink: Sink = (
-        CsvStream(sys.stdout, style) if streaming or out is None else ResultsFile(out, resume, overwrite, style)
+    sink = (
+        CsvStream(sys.stdout, style)
+        if streaming or out is None
+        else open_sink(out, resume, overwrite, style, notify, Update(update, retry_errors))
     )
     table = read_path_table(groups) if groups else None
     measured = read_answers(measured_on) if measured_on else None
@@ -214,6 +249,8 @@ def classify(
         time_limit or SECONDS,
         not no_thumbnails,
         measured=measured,
+        max_errors=max_errors,
+        log=log_json,
     )
     check_reports(sink, options)
 
@@ -265,16 +302,21 @@ def classify(
             " --label-names says which class a name is"
         )
     written = [*([] if streaming or out is None else [out]), *finished.reports]
-    done = figures.photos - finished.resumed
+    done = figures.photos - finished.resumed - (finished.changes.kept if finished.changes else 0)
     rate = f"{done / finished.seconds:,.0f} photos/s"
     notify(
         f"{done:,} photos in {finished.seconds:,.1f} s, {rate}"
         + (f"; written: {', '.join(written)}" if written else "")
     )
+    if finished.changes and (text := finished.changes.text()):
+        notify(text)
     if finished.skipped:
         notify(f"left out, not photos: {skipped_text(finished.skipped)}")
     if figures.unreadable:
-        notify(f"{figures.unreadable:,} of {figures.photos:,} photos could not be read: see the column error")
+        notify(
+            f"{figures.unreadable:,} of {figures.photos:,} photos could not be read:"
+            f" {kinds_text(figures.error_kinds)}; see the column error"
+        )
     if figures.no_face:
         notify(f"{figures.no_face:,} of {figures.photos:,} photos show no face: see the column error")
     if figures.small_faces > SMALL_SHARE * figures.faces:

@@ -41,7 +41,7 @@ _OF_CLASSIFYING = (
 @click.option(
     "--results",
     metavar="FILE",
-    help="Sort by the results that `classify` wrote of the same PHOTOS (.csv, .jsonl, .parquet), and classify nothing.",
+    help="Sort by the results that `classify` wrote of the same PHOTOS, and classify nothing.",
 )
 @model_option
 @face_options

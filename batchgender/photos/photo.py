@@ -1,5 +1,6 @@
 """A photo found: what its row shows of it, and where its bytes are."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,12 +27,16 @@ class Content(Protocol):
     def read(self, size: int) -> bytes | NDArray[np.uint8]:
         """The bytes, of which `size` has said how many there are, or pixels; raises UnreadablePhoto."""
 
+    def version(self) -> str:
+        """What is another where its bytes are others: size and time, a check sum; "" where nothing is known of them."""
+
 
 @dataclass(frozen=True)
 class LocalFile:
-    """A file of this machine."""
+    """A file of this machine; `noted` is its version where it was looked up already."""
 
     file: str
+    noted: str | None = field(default=None, compare=False)
     held = 0
 
     def size(self) -> int:
@@ -41,6 +46,16 @@ class LocalFile:
     def read(self, size: int) -> bytes:
         """Its bytes; raises UnreadablePhoto."""
         return read_regular(self.file, size)
+
+    def version(self) -> str:
+        """Its size and its time of change, or that it can't be looked up."""
+        if self.noted is not None:
+            return self.noted
+        try:
+            status = os.stat(self.file)
+        except (OSError, ValueError):
+            return "not there"
+        return f"{status.st_size} {status.st_mtime_ns}"
 
 
 @dataclass(frozen=True)
@@ -62,6 +77,10 @@ class InMemory:
         """What it was made of."""
         return self.data
 
+    def version(self) -> str:
+        """A hash of it."""
+        return content_hash(self.data)
+
 
 @dataclass(frozen=True)
 class Refused:
@@ -77,6 +96,10 @@ class Refused:
     def read(self, size: int) -> NoReturn:
         """Raises UnreadablePhoto."""
         raise UnreadablePhoto(self.reason)
+
+    def version(self) -> str:
+        """Why it can't be read."""
+        return self.reason
 
 
 @dataclass(frozen=True)
@@ -107,6 +130,12 @@ class Photo:
     def read(self) -> bytes | NDArray[np.uint8]:
         """Its file's bytes, or its pixels; raises UnreadablePhoto."""
         return self.content.read(self.content.size())
+
+
+def content_hash(data: bytes | bytearray | memoryview | NDArray[np.uint8]) -> str:
+    """A hash of a photo that is in memory."""
+    plain = np.ascontiguousarray(data).data if isinstance(data, np.ndarray) else data
+    return hashlib.blake2b(plain, digest_size=8).hexdigest()
 
 
 def printable(path: str) -> str:

@@ -10,6 +10,8 @@ from batchgender.photos.limits import PIXEL_LIMIT
 
 # What that many pixels take uncompressed, with transparency.
 BYTE_LIMIT = 4 * PIXEL_LIMIT
+# How the error of a file begins that can't be opened: whatever it holds is not known.
+OUT_OF_REACH = "can't read the file: "
 # A larger file is looked at before it is read whole.
 _LARGE = 2**23
 _CHUNK = 2**20
@@ -27,9 +29,9 @@ def regular_size(file: str) -> int:
     try:
         status = os.stat(file)
     except OSError as error:
-        raise UnreadablePhoto(f"can't read the file: {os_reason(error)}") from error
+        raise UnreadablePhoto(OUT_OF_REACH + os_reason(error)) from error
     except ValueError as error:
-        raise UnreadablePhoto("can't read the file: no file can be called so") from error
+        raise UnreadablePhoto(f"{OUT_OF_REACH}no file can be called so") from error
     # A pipe would be waited for, and a device may never end.
     if not stat.S_ISREG(status.st_mode):
         raise UnreadablePhoto("a directory, pipe or device, not a file")
@@ -54,7 +56,7 @@ def read_regular(file: str, size: int) -> bytes:
     try:
         return _read_large(file, size) if size > _LARGE else _read_small(file, size)
     except OSError as error:
-        raise UnreadablePhoto(f"can't read the file: {os_reason(error)}") from error
+        raise UnreadablePhoto(OUT_OF_REACH + os_reason(error)) from error
     except MemoryError as error:
         raise UnreadablePhoto(f"too large for the memory of this machine: {size / 1e6:,.0f} MB") from error
 

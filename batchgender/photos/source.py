@@ -6,12 +6,13 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
 from operator import itemgetter
 from pathlib import Path
 
-from batchgender.errors import UserError
+from batchgender.errors import PlaceLost, UserError
 from batchgender.io import Notify, silent
 from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
 from batchgender.photos.photo import Photo, printable
@@ -66,6 +67,7 @@ class PhotoSource:
         self.origins = [*origins, *(place.origin for place in opened)]
         self._findings = Findings(notify, names, fps, leave_out)
         self._places = [*_places(inputs, fps is not None, notify, leave_out), *opened]
+        self._folders = _statuses([given for given in inputs if not is_address(given)])
         self._stated: Mapping[str, str] = {}
         self._first: list[Photo] = []
         # The walk that found these, to go on from; None where it came to its end.
@@ -90,6 +92,18 @@ class PhotoSource:
     def of_files(self) -> bool:
         """Whether each of its photos is a file of this machine, by itself."""
         return all(isinstance(place, Folder | SingleFile) for place in self._places)
+
+    def check_there(self) -> None:
+        """Raise PlaceLost where a folder that photos come from is gone since, or another one is in its place."""
+        for folder, status in self._folders.items():
+            try:
+                there = os.path.samestat(os.stat(folder), status)
+            except OSError:
+                there = False
+            if not there:
+                raise PlaceLost(
+                    f"{printable(folder)}: is gone since the run began; was it removed, or its disk disconnected?"
+                )
 
     @property
     def skipped(self) -> Counter[str]:
@@ -164,6 +178,18 @@ class PhotoSource:
         label = self._stated.get(photo.path)
         # A class is not to be translated again.
         return photo if label is None else replace(photo, label=label, names=DEFAULT_NAMES)
+
+
+def _statuses(inputs: Sequence[str]) -> dict[str, os.stat_result]:
+    """The folders of inputs, and what they are on their disks; of files and patterns, the folders that these lie in."""
+    found: dict[str, os.stat_result] = {}
+    for given in inputs:
+        folder = given
+        while folder and not os.path.isdir(folder):
+            folder = os.path.dirname(folder)
+        with suppress(OSError):
+            found[folder or "."] = os.stat(folder or ".")
+    return found
 
 
 def skipped_text(skipped: Counter[str]) -> str:

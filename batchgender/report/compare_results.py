@@ -1,5 +1,6 @@
 """Two results files of the same photos side by side: which predictions changed, and whether for the better."""
 
+import gzip
 import io
 import math
 from collections import Counter
@@ -8,9 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from batchgender.csv_files import open_csv, same_name
+from batchgender.csv_files import open_bytes, open_csv, same_name
 from batchgender.errors import UserError, os_reason
 from batchgender.io import one_line, percent, text_table
+from batchgender.results.database_file import read_database
+from batchgender.results.formats import DATABASE, ENDINGS, ending_of
 
 _WORST = 10
 
@@ -49,7 +52,7 @@ class Comparison:
 
 
 def compare_results(first: str, second: str) -> Comparison:
-    """Compare two results files (.csv, .jsonl, .parquet), photo by photo; raises UserError where that can't be done."""
+    """Compare two results files of any format, photo by photo; raises UserError where that can't be done."""
     tables = [_read(name) for name in (first, second)]
     # A spreadsheet writes the class `true` as TRUE.
     classes = {name for column in ("label", "prediction") for name in tables[0][column].unique()}
@@ -146,21 +149,28 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _read(name: str) -> pd.DataFrame:
-    if not name.endswith((".csv", ".jsonl", ".parquet")):
-        raise UserError(f"{name}: no results file; give a .csv, .jsonl or .parquet that classify wrote")
+    ending = ending_of(name).removesuffix(".gz")
+    if not ending:
+        raise UserError(f"{name}: no results file; give a {', '.join(ENDINGS)} that classify wrote")
     try:
-        if name.endswith(".csv"):
+        if ending == ".csv":
             table = _read_csv(name)
+        elif ending == DATABASE:
+            table = pd.DataFrame(read_database(name))
         else:
             # Opened here: pandas would take a name for an address.
-            with open(name, "rb") as stream:
-                is_parquet = name.endswith(".parquet")
+            with open_bytes(name) as stream:
+                is_parquet = ending == ".parquet"
                 table = pd.read_parquet(stream) if is_parquet else pd.read_json(stream, lines=True, dtype={"path": str})
+    except UserError:
+        raise
+    except gzip.BadGzipFile as error:
+        raise UserError(f"{name}: damaged, or no results file that classify wrote") from error
     except OSError as error:
         raise UserError(f"{name}: can't read the results ({os_reason(error)})") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{name}: no results file in UTF-8; save it in that encoding") from error
-    except Exception as error:  # Each of the three readers raises its own.
+    except Exception as error:  # Each of the readers raises its own.
         raise UserError(f"{name}: damaged, or no results file that classify wrote") from error
     if missing := sorted({"path", "prediction", "confidence", "label"} - set(table)):
         raise UserError(f"{name}: no results file, for it has no column {', '.join(missing)}")

@@ -10,6 +10,7 @@ from batchgender.model.metadata import ClassFigures
 from batchgender.model.thresholds import UNSURE
 from batchgender.photos.path_table import PathTable
 from batchgender.report.details import Confidences, Details, NotableRows, score_curve
+from batchgender.report.error_kinds import error_kind
 from batchgender.report.figures import SMALL_FACE, AccuracyAtCoverage, Figures
 from batchgender.report.group_counts import GroupCounts
 from batchgender.report.statistics import CalibrationError, CoverageCounts, largest_gap, share, wilson
@@ -39,6 +40,7 @@ class RowCounts:
         self.photos = self.unreadable = self.no_face = self.faces = self.small_faces = 0
         self.rows = self.labelled = self.labelled_unreadable = self.labelled_no_face = 0
         self.predictions: Counter[str] = Counter()
+        self.error_kinds: Counter[str] = Counter()
         count = len(self.classes)
         # Rows are labels; the last column is Unsure.
         self.confusion = np.zeros((count, count + 1), np.int64)
@@ -53,7 +55,9 @@ class RowCounts:
         self.rows += 1
         # A photo's faces are numbered from 1.
         self.photos += row.face is None or row.face.number == 1
-        self.unreadable += row.unreadable
+        if row.unreadable:
+            self.unreadable += 1
+            self.error_kinds[error_kind(row.error)] += 1
         self.no_face += row.error == NO_FACE
         if row.face:
             self.faces += 1
@@ -101,6 +105,7 @@ class RowCounts:
         return Figures(
             photos=self.photos,
             unreadable=self.unreadable,
+            error_kinds=dict(self.error_kinds.most_common()),
             no_face=self.no_face,
             faces=self.faces,
             small_faces=self.small_faces,

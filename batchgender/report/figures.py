@@ -80,7 +80,8 @@ class GroupsFigures:
 class Figures:
     """What the rows of a run come to.
 
-    `photos` are files, of which `no_face` show no face; where faces are looked for, `faces` are those classified,
+    `photos` are files, of which `no_face` show no face; `error_kinds` counts the unreadable
+    ones by kind; where faces are looked for, `faces` are those classified,
     `small_faces` those below SMALL_FACE pixels, and the figures below count faces. `predictions` counts the rows with
     an answer. Of the labelled ones, accuracy, recall, precision and F1 are
     over those answered (readable, not Unsure); AUROC, calibration error and coverage over all readable ones.
@@ -89,6 +90,7 @@ class Figures:
 
     photos: int
     unreadable: int
+    error_kinds: dict[str, int]
     no_face: int
     faces: int
     small_faces: int

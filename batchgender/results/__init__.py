@@ -1,5 +1,5 @@
 """Rows to files and back, and resuming.
 
-For others: `rows.Row` and `rows.make_row`; `results_file.ResultsFile` and `sinks.CsvStream`, which are sinks;
-`csv_style.CsvStyle`; `formats.read_csv`.
+For others: `rows.Row` and `rows.make_row`; `open_sink.open_sink`, and `sinks.CsvStream`; `csv_style.CsvStyle`;
+`read_results.read_results` and `answers.read_answers`.
 """

@@ -29,5 +29,9 @@ class CsvStyle:
         """The cells of a row as they are written."""
         return [f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells] if self.safe else cells
 
+    def plain(self, cell: str) -> str:
+        """A cell as it was before `cells`."""
+        return cell[1:] if self.safe and cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
+
 
 EXACT = CsvStyle()

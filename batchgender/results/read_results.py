@@ -1,39 +1,43 @@
 """Reading a results file of any format back, row by row, whatever its columns are."""
 
 import csv
+import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
-from batchgender.csv_files import open_csv
+from batchgender.csv_files import open_bytes, open_csv
 from batchgender.errors import UserError, os_reason
-from batchgender.results.formats import FORMATS
+from batchgender.results.database_file import read_database
+from batchgender.results.formats import ENDINGS, ending_of
+from batchgender.results.rows import cell_text, is_number
 
 _NEEDED = ("path", "prediction", "error")
-# Columns with other than six decimals, as `rows.RowLayout` writes them.
-_THREE_DECIMALS = ("time", "face_score")
 
 
 def read_results(file: str) -> Iterator[dict[str, str]]:
-    """Yield the rows of a results file (.csv, .jsonl, .parquet) as cells by column, as its CSV has them.
+    """Yield the rows of a results file, of any of `formats.ENDINGS`, as cells by column, as its CSV has them.
 
     A CSV may have been saved again by a spreadsheet. Raises UserError where it is no results file, or damaged.
     """
-    readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows}
-    reader = next((each for ending, each in readers.items() if file.endswith(ending)), None)
+    readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows, ".db": _database_rows}
+    reader = readers.get(ending_of(file).removesuffix(".gz"))
     if reader is None:
-        raise UserError(f"{file}: no results file; give a {', '.join(FORMATS)} that classify wrote")
+        raise UserError(f"{file}: no results file; give a {', '.join(ENDINGS)} that classify wrote")
     try:
         for row in reader(file):
             if missing := [name for name in _NEEDED if name not in row]:
                 raise UserError(f"{file}: no results file, for it has no column {', '.join(missing)}")
             yield row
+    except gzip.BadGzipFile as error:
+        raise UserError(f"{file}: damaged, or no results file that classify wrote") from error
     except OSError as error:
         raise UserError(f"{file}: can't read the results ({os_reason(error)})") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{file}: no results file in UTF-8; save it in that encoding") from error
-    # Of JSON and of Arrow, too.
-    except (csv.Error, ValueError) as error:
+    # Of JSON and of Arrow, too, and of gzip.
+    except (csv.Error, ValueError, EOFError, zlib.error) as error:
         raise UserError(f"{file}: damaged, or no results file that classify wrote") from error
 
 
@@ -53,14 +57,14 @@ def _csv_rows(file: str) -> Iterator[dict[str, str]]:
                 )
             row = dict(zip(columns, cells, strict=True))
             if text.decimal != ".":
-                row.update({name: row[name].replace(text.decimal, ".") for name in columns if _is_number(name)})
+                row.update({name: row[name].replace(text.decimal, ".") for name in columns if is_number(name)})
             yield row
 
 
 def _json_rows(file: str) -> Iterator[dict[str, str]]:
-    with open(file, encoding="utf-8") as stream:
+    with open_bytes(file) as stream:
         for line in stream:
-            values = json.loads(line)
+            values = json.loads(line.decode())
             if not isinstance(values, dict):
                 raise ValueError("no object")
             yield _cells(values)
@@ -75,17 +79,9 @@ def _parquet_rows(file: str) -> Iterator[dict[str, str]]:
             yield from map(_cells, batch.to_pylist())
 
 
+def _database_rows(file: str) -> Iterator[dict[str, str]]:
+    return map(_cells, read_database(file))
+
+
 def _cells(values: dict[str, Any]) -> dict[str, str]:
-    return {name: _cell(name, value) for name, value in values.items()}
-
-
-def _cell(name: str, value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.{3 if name in _THREE_DECIMALS else 6}f}"
-    return str(value)
-
-
-def _is_number(column: str) -> bool:
-    return column in ("confidence", *_THREE_DECIMALS) or column.startswith("p_")
+    return {name: cell_text(name, value) for name, value in values.items()}

@@ -1,35 +1,45 @@
 """A results file in the making: rows go to `OUT.part`, whole at the end, resumable in between."""
 
 import csv
+import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 from batchgender.errors import CannotResume, UserError, os_reason
-from batchgender.io import check_writable, silent
-from batchgender.lock import lock_file, locked
-from batchgender.photos.photo import Photo
+from batchgender.io import Notify, check_writable, not_a_link, silent, written_whole
+from batchgender.results.check_sums import CheckSums
 from batchgender.results.csv_style import EXACT, CsvStyle
-from batchgender.results.formats import FORMATS
+from batchgender.results.formats import DATABASE, ENDINGS, FORMATS, ending_of
+from batchgender.results.keeping import Keeping, Pending, differing, kept_files, settings_of
+from batchgender.results.kept_rows import checked_row, damage_notice, whole_photos
+from batchgender.results.periodic_sync import PeriodicSync
 from batchgender.results.rows import Row, RowLayout
+from batchgender.results.sinks import GO_ON, SinkFiles, check_not_locked
+from batchgender.results.update import NOTHING, Update
 
 # What a run is resumed by stands in OUT and this.
 SIDECAR = ".part.json"
+# What stands in the sidecar beside the settings.
+_UPDATE = "update"
 
 
 class ResultsFile:
     """A results file in the making: rows go to `OUT.part`, which takes the name OUT when all are there.
 
     Raises UserError where OUT can't be written, where another run writes it, and where OUT or an unfinished run is
-    found and neither `resume` nor `overwrite` says what to do with it. Nothing is written before `begin`, which looks
-    again: from there on the caller holds the lock of OUT. `style` is that of a finished CSV; OUT.part is exact. `go_on`
-    is what messages say to do after a run that ended early.
+    found and neither `resume`, `overwrite` nor `update` says what to do with it. Nothing is written before `begin`,
+    which looks again: from there on the caller holds the lock of OUT. `style` is that of a finished CSV; OUT.part is
+    exact. `go_on` is what messages say to do after a run that ended early. `notify` gets a line where rows are damaged.
+
+    What is written is on the disk within `periodic_sync.SECONDS`, and all of it, under its name, at the end.
     """
 
-    # Rows are on disk this often, so that a kill costs little.
+    # Rows are written this often, so that a kill costs little.
     rows_a_write = 32
 
     def __init__(
@@ -38,22 +48,29 @@ class ResultsFile:
         resume: bool = False,
         overwrite: bool = False,
         style: CsvStyle = EXACT,
-        go_on: str = "go on with --resume",
+        go_on: str = GO_ON,
+        notify: Notify = silent,
+        update: Update = NOTHING,
     ) -> None:
-        self.out, self._style, self.go_on = Path(out), style, go_on
+        self.out, self._style, self._notify, self._update = Path(out), style, notify, update
         check_writable(self.out, "--out")
-        self.part = self.out.with_name(self.out.name + ".part")
-        self.sidecar = self.out.with_name(self.out.name + SIDECAR)
-        self.resume, self.may_replace = resume, resume or overwrite
-        if self.out.suffix not in FORMATS:
-            raise UserError(f"{out}: unknown format; end the name in {', '.join(FORMATS)}")
+        self.part, self.sidecar, sums = (
+            self.out.with_name(self.out.name + ending) for ending in (".part", SIDECAR, ".part.crc")
+        )
+        self.resume, self.may_replace = resume, resume or overwrite or update.any
+        beside = (self.sidecar, sums, *kept_files(self.out))
+        self.files = SinkFiles(self.out, self.part, beside, self.may_replace, go_on)
+        self._ending = ending_of(self.out.name)
+        if self._ending not in ENDINGS:
+            raise UserError(f"{out}: unknown format; end the name in {', '.join(ENDINGS)}")
         # Looked at before the states below: those of a run that is going on are none to resume or overwrite.
-        if lock_file(self.out).exists():
-            with locked([self.out], silent):
-                pass
+        check_not_locked(self.out)
         self._check_state()
-        self._layout = RowLayout(())
-        self._stream: IO[str] | None = None
+        self._layout, self._settings, self._thresholds = RowLayout(()), dict[str, Any](), dict[str, float]()
+        self._stream: BinaryIO | None = None
+        self._sums = CheckSums(sums)
+        self._syncing: PeriodicSync | None = None
+        self.keeping: Keeping | None = None
 
     def _check_state(self) -> None:
         """Look which files are there; raises UserError where they are neither to be resumed nor replaced."""
@@ -64,95 +81,108 @@ class ResultsFile:
                 f"{self.out}: exists already; replace it with --overwrite or choose another --out"
                 " (one run takes any number of folders and quoted patterns)"
             )
-        if self.resume and not self.part.exists() and self.out.exists():
-            raise UserError(f"{self.out}: this run is finished, nothing to resume; use --overwrite to run again")
-        self.resumed = self.resume and self.part.exists()
+        if self.resume and not self._update.any and not self.part.exists() and self.out.exists():
+            raise UserError(
+                f"{self.out}: this run is finished, nothing to resume; --update does what is new or changed since,"
+                " --overwrite runs again"
+            )
+        if self._update.only_errors and not self.out.exists() and not self.part.exists():
+            raise UserError(f"{self.out}: no results whose errors could be tried again; leave --retry-errors out")
+        self.resumed = (self.resume or self._update.any) and self.part.exists()
 
     def begin(self, layout: RowLayout, settings: dict[str, Any]) -> None:
         """Open the file for rows of this layout.
 
         `settings` is what decides a row beside its photo (model digest, thresholds, inputs). Raises UserError where the
-        unfinished run had others, and where the file can't be written.
+        unfinished run, or the results to update, had others, and where the file can't be written.
         """
         self._check_state()
-        self._layout = layout
+        self._layout, self._settings, self._thresholds = layout, settings, settings.get("threshold") or {}
+        before = self._read_settings() if self.resumed else None
+        # A stopped update that is resumed goes on as it was begun.
+        begun = Update.from_dict((before or {}).get(_UPDATE)) if self.resumed else self._update
+        asked = begun.and_also(self._update)
+        self.keeping = keeping = Keeping(self.out, layout, settings, asked, begun.only_errors, self._style)
+        keeping.tries_own_again = self._update.retry_errors and not begun.retry_errors
+        # Errors that are tried again once make no update of a run.
+        goes_on_as = asked if asked.update else begun
+        noted = {**settings, **({_UPDATE: asdict(goes_on_as)} if goes_on_as.any else {})}
         try:
             if self.resumed:
-                self._check_settings(settings)
+                if before is None:
+                    raise CannotResume(
+                        f"{self.sidecar}: missing or damaged, so that it is not known what the run was begun with;"
+                        " start again with --overwrite"
+                    )
+                keeping.out_of_step = self._differs(before, settings)
+                keeping.go_on()
+                if keeping.out_of_step or goes_on_as != begun:
+                    self._write_sidecar(noted)
+                self._stream = open(self.part, "a+b", buffering=0, opener=not_a_link)  # noqa: SIM115
             else:
                 self.out.parent.mkdir(parents=True, exist_ok=True)
                 self.part.unlink(missing_ok=True)
-                self.sidecar.write_text(json.dumps(settings), encoding="utf-8")
-            self._stream = open(self.part, "a+", encoding="utf-8", newline="")  # noqa: SIM115
-            if not self.resumed:
-                csv.writer(self._stream).writerow(layout.columns)
+                keeping.begin()
+                self._write_sidecar(noted)
+                self._sums.begin()
+                # No link is followed: what stands there since is not this run's.
+                self._stream = open(self.part, "x+b", buffering=0)  # noqa: SIM115
+                self._append([layout.columns])
+            self._syncing = PeriodicSync(self._sync)
         except OSError as error:
             raise UserError(f"{self.part}: can't write ({os_reason(error)}); choose another --out") from error
 
-    def done(self, photos: Iterator[Photo]) -> Iterator[Row]:
-        """Yield the rows of the unfinished run, as long as they are those of `photos` in order; cut off the rest.
+    def done(self, photos: Pending) -> Iterator[Row]:
+        """Yield the rows of the unfinished run, as long as they are true of `photos`, one after the other.
 
-        Takes one of `photos` for the rows of each that it yields; the caller goes on with the photos left.
+        Takes one of `photos` for the rows of each that it yields; the caller goes on with the photos left. The rows
+        behind them are set aside: `Keeping.answered` finds those that are true of a later photo.
         """
         if not self.resumed:
             return
-        assert self._stream
-        # A kill may leave half a character; what is torn is cut off below.
-        with open(self.part, encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            lines = _records(stream)
-            header = next(lines, None)
-            if header is None or header[1] != self._layout.columns:
-                self._cut(0)
-                csv.writer(self._stream).writerow(self._layout.columns)
-                return
-            kept = header[0]
-            for size, rows in self._whole_photos(lines):
-                if (expected := next(photos, None)) is None:
-                    break
-                if expected.path != rows[0].path:
-                    # Nothing is cut off: the rows are good again once the photos are as they were.
-                    raise CannotResume(
-                        f"{self.part}: the photos have changed since the run was stopped"
-                        f" ({expected.path!r} where it had {rows[0].path!r}); start again with --overwrite"
-                    )
-                kept += size
-                yield from rows
-        self._cut(kept)
-
-    def _whole_photos(self, lines: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[Row]]]:
-        """Yield the rows of each photo of which all are there, with their size in bytes."""
-        total, rows = 0, list[Row]()
-        for size, cells in lines:
-            if len(cells) != len(self._layout.columns):
-                break
-            row = self._layout.row(cells)
-            if rows and (row.path, row.time) != (rows[0].path, rows[0].time):
-                yield total, rows
-                total, rows = 0, []
-            total += size
-            rows.append(row)
-        # The last photo may have had more faces.
-        if rows and not self._layout.several:
-            yield total, rows
+        assert self.keeping
+        try:
+            with open(self.part, "rb", opener=not_a_link) as stream:
+                kept = _KeptRows(stream, self._sums, self._layout, self._thresholds)
+                count = 0
+                end = kept.header_end
+                groups = whole_photos(kept.rows(), self._layout.several)
+                for place, rows in self.keeping.in_step(groups, photos):
+                    end, count = place, count + len(rows)
+                    yield from rows
+            if kept.damage:
+                self._notify(damage_notice(self.part, count, kept.damage))
+            self._cut(end)
+        except OSError as error:
+            raise self._cannot_write(error) from error
 
     def write(self, rows: Sequence[Row]) -> None:
         """Append rows; raises UserError where they can't be written, with all rows before them kept."""
-        assert self._stream
+        assert self._syncing and self.keeping
         try:
-            csv.writer(self._stream).writerows(map(self._layout.cells, rows))
-            self._stream.flush()
+            # First: a mark without its row does no harm.
+            self.keeping.write(rows)
+            self._append(map(self._layout.cells, rows))
+            self._syncing.note_written()
         except OSError as error:
             raise self._cannot_write(error) from error
 
     def finish(self) -> None:
         """Give the file its name, in the format that its ending asks for."""
-        assert self._stream
+        assert self._stream and self.keeping
         try:
-            self._stream.flush()
             os.fsync(self._stream.fileno())
-            self._stream.close()
-            FORMATS[self.out.suffix](self.part, self.out, self._layout, self._style)
-            self.sidecar.unlink(missing_ok=True)
+            self.keeping.end()
+            self._close()
+            if self._ending == DATABASE:
+                from batchgender.results.updated_database import write_database
+
+                write_database(self.part, self.out, self._layout, self._settings)
+            else:
+                FORMATS[self._ending](self.part, self.out, self._layout, self._style)
+            self.keeping.finish()
+            for file in (self.sidecar, self._sums.file):
+                file.unlink(missing_ok=True)
         except OSError as error:
             raise self._cannot_write(error) from error
 
@@ -160,48 +190,130 @@ class ResultsFile:
         """Close an unfinished file; what could not be written any more is left."""
         # That the disk is full or gone was an error before; the earlier rows are on it.
         with suppress(OSError):
-            if self._stream:
-                self._stream.close()
+            if self._stream and not self._stream.closed:
+                self._sync()
+        with suppress(OSError):
+            self._close()
 
     def settings_before(self) -> dict[str, Any]:
-        """The settings that the unfinished run had; empty where none is resumed, or they can't be read."""
+        """The settings of the unfinished run, or of the results that are updated; empty where they are not known."""
         if not self.resumed:
-            return {}
-        try:
-            before = json.loads(self.sidecar.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            before = {}
-        return before if isinstance(before, dict) else {}
+            return settings_of(self.out) if self._update.any else {}
+        return {name: value for name, value in (self._read_settings() or {}).items() if name != _UPDATE}
 
-    def _check_settings(self, settings: dict[str, Any]) -> None:
-        before = self.settings_before()
-        changed = sorted(key for key in settings | before if before.get(key) != settings.get(key))
-        if changed:
+    def _differs(self, before: dict[str, Any], settings: dict[str, Any]) -> bool:
+        """Whether the photos come from elsewhere, or are labelled otherwise, than when the run was stopped.
+
+        An update takes that; else, and where rows would be others, CannotResume is raised.
+        """
+        deciding, others = differing({name: before[name] for name in before if name != _UPDATE}, settings)
+        if deciding or (others and not self._update.update):
             raise CannotResume(
-                f"{self.part}: was begun with another {', '.join(changed)};"
+                f"{self.part}: was begun with another {', '.join(sorted([*deciding, *others]))};"
                 " resume with the same or start again with --overwrite"
             )
+        return bool(others)
+
+    def _write_sidecar(self, noted: dict[str, Any]) -> None:
+        with written_whole(self.sidecar, ending=".tmp") as stream:
+            json.dump(noted, stream)
+
+    def _read_settings(self) -> dict[str, Any] | None:
+        try:
+            with open(self.sidecar, encoding="utf-8", opener=not_a_link) as stream:
+                before = json.load(stream)
+        # Nested too deep, too.
+        except (OSError, ValueError, RecursionError):
+            return None
+        return before if isinstance(before, dict) else None
+
+    def _append(self, lines: Iterable[Sequence[str]]) -> None:
+        assert self._stream
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows(lines)
+        piece = text.getvalue().encode()
+        left = memoryview(piece)
+        while left:
+            left = left[self._stream.write(left) :]
+        self._sums.add(piece)
 
     def _cut(self, size: int) -> None:
         assert self._stream
         self._stream.truncate(size)
-        self._stream.seek(0, os.SEEK_END)
+        with open(self.part, "rb", opener=not_a_link) as stream:
+            self._sums.go_on(stream)
+        if not size:
+            self._append([self._layout.columns])
+
+    def _sync(self) -> None:
+        assert self._stream
+        os.fsync(self._stream.fileno())
+        self._sums.sync()
+        if self.keeping:
+            self.keeping.sync()
+
+    def _close(self) -> None:
+        if self._syncing:
+            self._syncing.close()
+        self._sums.close()
+        if self.keeping:
+            self.keeping.close()
+        if self._stream:
+            self._stream.close()
 
     def _cannot_write(self, error: OSError) -> UserError:
-        return UserError(f"{self.part}: can't write ({os_reason(error)}); the rows so far are kept, {self.go_on}")
+        return UserError(f"{self.part}: can't write ({os_reason(error)}); the rows so far are kept, {self.files.go_on}")
 
 
-def _records(stream: IO[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield whole CSV records with their sizes in bytes; a torn one at the end is left out."""
-    lines: list[str] = []
+class _KeptRows:
+    """The rows of an unfinished file up to where it is damaged: `damage` says why, "" where it is only cut short."""
 
-    def noted() -> Iterator[str]:
-        for line in stream:
-            lines.append(line)
-            yield line
+    def __init__(self, stream: BinaryIO, sums: CheckSums, layout: RowLayout, thresholds: dict[str, float]) -> None:
+        self.damage = ""
+        self._layout, self._thresholds = layout, thresholds
+        self._sound = sums.sound_size(stream)
+        stream.seek(0)
+        # A kill may leave half a character; what is torn is cut off.
+        self._text = io.TextIOWrapper(stream, "utf-8", "surrogateescape", "")
+        self._records = self._whole_records()
+        self.header_end, header = next(self._records, (0, []))
+        if header != layout.columns:
+            self.header_end = 0
+            self.damage = self.damage or ("another header" if header else "")
 
-    for cells in csv.reader(noted()):
-        if not lines[-1].endswith("\r\n"):
+    def rows(self) -> Iterator[tuple[int, Row]]:
+        """Yield rows, each with the number of bytes up to its end."""
+        if not self.header_end:
             return
-        yield sum(len(line.encode("utf-8", "surrogateescape")) for line in lines), cells
-        lines.clear()
+        for end, cells in self._records:
+            try:
+                row = checked_row(cells, self._layout, self._thresholds)
+            except ValueError as error:
+                self.damage = str(error)
+                return
+            yield end, row
+
+    def _whole_records(self) -> Iterator[tuple[int, list[str]]]:
+        lines: list[str] = []
+        end = 0
+
+        def noted() -> Iterator[str]:
+            for line in self._text:
+                lines.append(line)
+                yield line
+
+        try:
+            for cells in csv.reader(noted()):
+                if not lines[-1].endswith("\r\n"):
+                    # A kill leaves half a row at the end, and nothing else.
+                    if "\0" in lines[-1] or next(self._text, ""):
+                        self.damage = "a row that does not end as one"
+                    return
+                end += sum(len(line.encode("utf-8", "surrogateescape")) for line in lines)
+                if self._sound is not None and end > self._sound:
+                    self.damage = "its check sum is another"
+                    return
+                yield end, cells
+                lines.clear()
+        except csv.Error as error:
+            self.damage = f"no CSV: {error}"

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from batchgender.errors import UserError
 from batchgender.faces.face import Face
 from batchgender.model.thresholds import decide
+from batchgender.photos.reading import OUT_OF_REACH
 
 # The error of a photo that can be read, and shows no face.
 NO_FACE = "no face found"
@@ -15,13 +16,16 @@ _FACE_COLUMNS = ("face", "x", "y", "width", "height", "face_score", "face_size")
 # Columns of whole numbers, and of others.
 _INTEGERS = ("face", "x", "y", "width", "height", "face_size")
 _NUMBERS = ("time", "face_score", "confidence")
+# With three decimals; the others have six.
+_THREE_DECIMALS = ("time", "face_score")
 
 
 @dataclass(frozen=True)
 class Row:
     """What is known of one photo, or of one face in it; `time` is where a frame stands in its video, in seconds.
 
-    `probabilities` are in class order, six decimals, empty where there is an error.
+    `probabilities` are in class order, six decimals, empty where there is an error. `earlier` says that an earlier run
+    made it, and the photo was not read for it.
     """
 
     path: str
@@ -31,6 +35,7 @@ class Row:
     error: str = ""
     face: Face | None = None
     time: float | None = None
+    earlier: bool = field(default=False, compare=False)
 
     @property
     def confidence(self) -> float | None:
@@ -41,6 +46,11 @@ class Row:
     def unreadable(self) -> bool:
         """Whether the photo could not be read."""
         return bool(self.error) and self.error != NO_FACE
+
+    @property
+    def out_of_reach(self) -> bool:
+        """Whether its file could not be opened: its bytes may be as good as they were."""
+        return self.error.startswith(OUT_OF_REACH)
 
 
 def decided(
@@ -85,7 +95,7 @@ class RowLayout:
 
     def is_number(self, column: str) -> bool:
         """Whether a column holds numbers with decimals."""
-        return column in _NUMBERS or column.startswith("p_")
+        return is_number(column)
 
     def is_integer(self, column: str) -> bool:
         """Whether a column holds whole numbers."""
@@ -126,6 +136,20 @@ class RowLayout:
         if face is None:
             return [None] * len(_FACE_COLUMNS)
         return [face.number, face.x, face.y, face.width, face.height, face.score, face.size]
+
+
+def is_number(column: str) -> bool:
+    """Whether a column of this name holds numbers with decimals."""
+    return column in _NUMBERS or column.startswith("p_")
+
+
+def cell_text(column: str, value: Any) -> str:
+    """The cell of a value that a format other than CSV holds."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.{3 if column in _THREE_DECIMALS else 6}f}"
+    return str(value)
 
 
 def _text(value: Any) -> str:

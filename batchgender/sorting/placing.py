@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from batchgender.errors import UnreadablePhoto, UserError, os_reason
+from batchgender.io import sync_folder
 from batchgender.photos.photo import LocalFile, Photo
 from batchgender.photos.reading import open_at_once
 
@@ -150,7 +151,7 @@ class Placer:
                 raise
             original.write(self._part, durable=True)
             os.replace(self._part, target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
             try:
                 _remove(file)
             except NotPlaced:
@@ -261,13 +262,3 @@ def _same_entry(file: str, target: Path) -> bool:
 
 def _entry(file: str) -> str:
     return os.path.join(os.path.realpath(os.path.dirname(file)), os.path.basename(file))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have a folder's names on the disk, where the system can say so."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

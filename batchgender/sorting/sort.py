@@ -146,10 +146,10 @@ def _classify(
         with written_whole(target.asked) as stream:
             json.dump(asked, stream)
     try:
-        return classify_photos(classifier, source, target.sink(resume, GO_ON), run, notify)
+        return classify_photos(classifier, source, target.sink(resume, GO_ON, notify), run, notify)
     except CannotResume as error:
         notify(f"{str(error).partition(';')[0]}: starts again")
-        return classify_photos(classifier, source, target.sink(False, GO_ON), run, notify)
+        return classify_photos(classifier, source, target.sink(False, GO_ON, notify), run, notify)
 
 
 def _place_all(source: PhotoSource, target: TargetRows, options: SortOptions, written: float, notify: Notify) -> Sorted:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgender.errors import UserError
-from batchgender.io import written_whole
+from batchgender.io import Notify, written_whole
 from batchgender.results.read_results import read_results
 from batchgender.results.results_file import ResultsFile
 from batchgender.sorting.decisions import Decisions, name_below
@@ -32,9 +32,9 @@ class TargetRows:
         # Of a classification that is unfinished.
         self.unfinished = into / "sorting.csv.part"
 
-    def sink(self, resume: bool, go_on: str) -> ResultsFile:
+    def sink(self, resume: bool, go_on: str, notify: Notify) -> ResultsFile:
         """What a classification writes its rows to."""
-        return ResultsFile(str(self.rows), resume=resume, overwrite=not resume, go_on=go_on)
+        return ResultsFile(str(self.rows), resume=resume, overwrite=not resume, go_on=go_on, notify=notify)
 
     def was_asked(self) -> Any:
         """What the rows of the unfinished run were asked for, None where that is not known."""

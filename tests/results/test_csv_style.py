@@ -12,6 +12,7 @@ from conftest import write_picture
 from batchgender.photos.photo import InMemory, Photo
 from batchgender.results.csv_style import CsvStyle
 from batchgender.results.formats import read_csv
+from batchgender.results.keeping import Pending
 from batchgender.results.results_file import ResultsFile
 from batchgender.results.rows import Row, RowLayout, make_row
 from batchgender.results.sinks import CsvStream, Sink
@@ -71,17 +72,23 @@ def test_each_style_changes_what_it_says_and_nothing_else(tmp_path: Path) -> Non
         assert list(pd.read_csv(io.BytesIO(data)).columns) == cells(exact)[0]
 
 
+def photos() -> Pending:
+    return Pending(Photo(row.path, InMemory(b"")) for row in rows())
+
+
 def test_a_run_that_was_stopped_is_resumed_under_another_style_to_the_same_bytes(tmp_path: Path) -> None:
     for style in STYLES:
         whole, out = written(tmp_path, style), tmp_path / "r.csv"
         first = ResultsFile(str(out), style=CsvStyle(safe=not style.safe))
         first.begin(LAYOUT, {})
+        assert first.keeping
+        list(first.keeping.answered(photos()))
         first.write(rows()[:5])
         first.close()
         assert list(read_csv(f"{out}.part", LAYOUT)) == rows()[:5]
         second = ResultsFile(str(out), resume=True, style=style)
         second.begin(LAYOUT, {})
-        kept = list(second.done(iter([Photo(row.path, InMemory(b"")) for row in rows()])))
+        kept = list(second.done(photos()))
         second.write(rows()[len(kept) :])
         second.finish()
         assert kept == rows()[:5] and out.read_bytes() == whole

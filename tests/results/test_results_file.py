@@ -1,6 +1,6 @@
 import csv
 import json
-from collections.abc import Iterator
+import os
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from batchgender.faces.face import Face
 from batchgender.model.thresholds import UNSURE
 from batchgender.photos.photo import InMemory, Photo
 from batchgender.results.formats import read_csv
+from batchgender.results.keeping import Pending
 from batchgender.results.results_file import ResultsFile
 from batchgender.results.rows import NO_FACE, Row, RowLayout, make_row
 
@@ -111,34 +112,50 @@ def test_finished_results_are_refused_and_kept(tmp_path: Path) -> None:
     assert (tmp_path / "r.csv").read_bytes() == before
 
 
-def photos_of(what: list[Row]) -> Iterator[Photo]:
-    return iter([Photo(path, InMemory(b"")) for path in dict.fromkeys(row.path for row in what)])
+def photos_of(what: list[Row]) -> Pending:
+    return Pending([Photo(path, InMemory(b"")) for path in dict.fromkeys(row.path for row in what)])
 
 
 def resumed(out: Path, what: list[Row], layout: RowLayout = LAYOUT) -> None:
     results = begun(out, resume=True, layout=layout)
     photos = photos_of(what)
     kept = list(results.done(photos))
-    assert kept == what[: len(kept)]
+    assert kept == what[: len(kept)] and not Path(f"{out}.part.old").exists()
     left = [photo.path for photo in photos]
     assert {row.path for row in kept} | set(left) == {row.path for row in what}
     results.write([row for row in what if row.path in left])
     results.finish()
 
 
+def stopped(out: Path, what: list[Row], layout: RowLayout, size: int) -> None:
+    """A run that was killed when so many bytes of its rows were on the disk."""
+    with closing(begun(out, layout=layout)) as results:
+        assert results.keeping
+        list(results.keeping.answered(photos_of(what)))
+        results.write(what)
+    os.truncate(f"{out}.part", size)
+
+
+@pytest.fixture
+def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No waiting for the disk: of thousands of small files that takes a minute."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+
+
+@pytest.mark.usefixtures("unsynced")
 def test_wherever_a_run_is_cut_resuming_ends_with_the_same_bytes(tmp_path: Path) -> None:
     whole = tmp_path / "whole.csv"
     write(whole, rows())
     data = whole.read_bytes()
     for size in range(len(data) + 1):
         out = tmp_path / "r.csv"
-        begun(out).close()
-        Path(f"{out}.part").write_bytes(data[:size])
+        stopped(out, rows(), LAYOUT, size)
         resumed(out, rows())
         assert out.read_bytes() == data, f"cut at byte {size}"
         out.unlink()
 
 
+@pytest.mark.usefixtures("unsynced")
 def test_a_photo_of_several_faces_is_resumed_whole(tmp_path: Path) -> None:
     faces = [Row("a.jpg", error=NO_FACE)] + [
         replace(row, face=Face(number, -3, 4, 30, 41, 0.876), path=path)
@@ -152,8 +169,7 @@ def test_a_photo_of_several_faces_is_resumed_whole(tmp_path: Path) -> None:
     data = (tmp_path / "whole.csv").read_bytes()
     for size in range(len(data) + 1):
         out = tmp_path / "r.csv"
-        begun(out, layout=FACES).close()
-        Path(f"{out}.part").write_bytes(data[:size])
+        stopped(out, faces, FACES, size)
         resumed(out, faces, FACES)
         assert out.read_bytes() == data, f"cut at byte {size}"
         out.unlink()
@@ -172,16 +188,14 @@ def test_columns_of_faces_are_numbers(tmp_path: Path, ending: str) -> None:
     assert np.isnan(numbers[1]).all()
 
 
-def test_resuming_under_another_model_or_with_other_photos_is_refused(tmp_path: Path) -> None:
-    out = str(tmp_path / "r.csv")
-    first = begun(out)
-    first.write(rows()[:3])
-    first.close()
+def test_resuming_under_another_model_is_refused_and_spoils_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "r.csv"
+    with closing(begun(out)) as first:
+        assert first.keeping
+        list(first.keeping.answered(photos_of(rows())))
+        first.write(rows()[:3])
     with pytest.raises(UserError, match="was begun with another model"):
         begun(out, {"model": "2"}, resume=True)
-    with closing(begun(out, resume=True)) as other, pytest.raises(UserError, match="the photos have changed"):
-        list(other.done(photos_of([Row(path) for path in ("plain.jpg", "new.jpg", "new2.jpg")])))
-    # Refused, not spoilt: with the photos as they were it goes on.
     with closing(begun(out, resume=True)) as again:
         assert list(again.done(photos_of(rows()))) == rows()[:3]
 
@@ -190,7 +204,7 @@ def test_resuming_under_another_model_or_with_other_photos_is_refused(tmp_path: 
     ("out", "message"),
     [
         ("file/r.csv", "file: can't write in this folder"),
-        ("r.txt", "unknown format; end the name in .csv, .jsonl, .parquet"),
+        ("r.txt", "unknown format; end the name in .csv, .csv.gz, .jsonl, .jsonl.gz, .parquet, .db"),
         ("folder.csv", "is a folder"),
         (".", "is a folder"),
         ("", "is a folder"),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from batchgender.errors import UnreadablePhoto, UserError
 from batchgender.io import first_line
 from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
-from batchgender.photos.photo import Photo, printable
+from batchgender.photos.photo import Photo, content_hash, printable
 from batchgender.photos.places.place import Findings
 
 # An image file's bytes, pixels uint8 [height, width, 3] RGB, or a function without arguments that returns either.
@@ -68,6 +68,10 @@ class Given:
         except Exception as error:  # Of others' code.
             raise UnreadablePhoto(f"can't read it: {type(error).__name__}: {first_line(error)}") from error
         return checked(data)
+
+    def version(self) -> str:
+        """A hash of what is in memory; of a function nothing is known."""
+        return "" if callable(self.data) else content_hash(self.data)
 
 
 def is_named(given: object) -> bool:

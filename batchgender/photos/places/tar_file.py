@@ -107,6 +107,10 @@ class TarMember:
             raise UnreadablePhoto(_CUT_SHORT)
         return data
 
+    def version(self) -> str:
+        """Where it is, and the archive's size and time of change: a tar has no check sums of its members."""
+        return f"{self.member.start} {self.member.size} {self.archive.size} {self.archive.changed}"
+
 
 def _content(stream: IO[bytes], member: Member) -> InMemory | Refused:
     """Read a member of a compressed tar, if it may be a photo: what comes later is behind it."""

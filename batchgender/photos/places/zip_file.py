@@ -160,6 +160,10 @@ class ZipMember:
             raise UnreadablePhoto("damaged: its check sum is wrong")
         return data
 
+    def version(self) -> str:
+        """Its size and its check sum, as the archive has them."""
+        return f"{self.entry.size} {self.entry.crc}"
+
     def is_picture(self) -> bool:
         """Whether its first bytes are a picture's; what can't be read is none."""
         try:

@@ -10,6 +10,7 @@ from batchgender.photos.places.remote.store import (
     CONNECT_LIMIT,
     KEYS_A_PAGE,
     SILENCE_LIMIT,
+    Entry,
     Page,
     options,
     whole,
@@ -55,7 +56,9 @@ class Azure:
         pages = listed.by_page(token or None)
         try:
             blobs = await anext(pages)
-            return Page([(blob.name, blob.size) async for blob in blobs], pages.continuation_token or "")
+            return Page(
+                [Entry(blob.name, blob.size, blob.etag or "") async for blob in blobs], pages.continuation_token or ""
+            )
         except StopAsyncIteration:
             return Page([], "")
         except Exception as error:

@@ -8,7 +8,7 @@ from batchgender.errors import PlaceLost, UserError
 from batchgender.io import first_line
 from batchgender.photos.places.remote import web_requests
 from batchgender.photos.places.remote.answers import Refused, TryAgain
-from batchgender.photos.places.remote.store import KEYS_A_PAGE, Page, options
+from batchgender.photos.places.remote.store import KEYS_A_PAGE, Entry, Page, options
 
 # A page of a listing is far below.
 _PAGE_LIMIT = 2**26
@@ -40,12 +40,14 @@ class Google:
     async def page(self, prefix: str, token: str = "", count: int = KEYS_A_PAGE) -> Page:
         """A page of keys."""
         at = {"pageToken": token} if token else {}
-        fields = "items(name,size),nextPageToken"
+        fields = "items(name,size,etag),nextPageToken"
         query = {"prefix": prefix, "maxResults": str(count), "fields": fields, **at}
         data = await self._answer("", query, _PAGE_LIMIT)
         try:
             answer = json.loads(data)
-            entries = [(each["name"], int(each["size"])) for each in answer.get("items", ())]
+            entries = [
+                Entry(each["name"], int(each["size"]), str(each.get("etag", ""))) for each in answer.get("items", ())
+            ]
             return Page(entries, answer.get("nextPageToken", ""))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise TryAgain(f"the answer is no listing ({first_line(error)})") from error

@@ -14,7 +14,7 @@ from batchgender.photos.places.place import Findings
 from batchgender.photos.places.remote.answers import Refused
 from batchgender.photos.places.remote.endpoint import PAGE_TRIES, Endpoint
 from batchgender.photos.places.remote.remote_file import RemoteFile
-from batchgender.photos.places.remote.store import ObjectStore, Page, Store
+from batchgender.photos.places.remote.store import Entry, ObjectStore, Page, Store
 
 _WILDCARD = re.compile(r"(\*+|\?|\[[!^]?\]?[^\]]*\])")
 
@@ -41,11 +41,11 @@ class ObjectFolder:
 
     def photos(self, findings: Findings) -> Iterator[Photo]:
         """Yield its photos in the order of their keys."""
-        for key, size in listed(self.endpoint, self.store, self.key):
+        for key, size, tag in listed(self.endpoint, self.store, self.key):
             # A key that ends in a slash stands for an empty folder.
             if self.holds(key) and not key.endswith("/"):
                 if named_as_photo(key):
-                    content = RemoteFile(self.endpoint, key, size)
+                    content = RemoteFile(self.endpoint, key, size, tag)
                     yield Photo(self.shown + key[len(self.key) :], content, self.root, findings.names)
                 else:
                     findings.skip(key.rpartition("/")[2])
@@ -72,23 +72,25 @@ class ObjectPattern:
 
     def photos(self, findings: Findings) -> Iterator[Photo]:
         """Yield what matches in the order of the keys."""
-        for key, size in listed(self.endpoint, self.store, _WILDCARD.split(self.key)[0]):
+        for key, size, tag in listed(self.endpoint, self.store, _WILDCARD.split(self.key)[0]):
             if self.holds(key) and not key.endswith("/"):
                 if named_as_photo(key) is False:
                     findings.skip(key.rpartition("/")[2])
                 else:
-                    yield Photo(self.shown + key, RemoteFile(self.endpoint, key, size), "", findings.names)
+                    content = RemoteFile(self.endpoint, key, size, tag)
+                    yield Photo(self.shown + key, content, "", findings.names)
 
 
 @dataclass(frozen=True)
 class SingleObject:
-    """One photo; `path` is what its row shows, `size` its bytes as far as they are known."""
+    """One photo; `path` is what its row shows, `size` its bytes and `tag` its version as far as they are known."""
 
     endpoint: Endpoint
     key: str
     size: int | None
     path: str
     root: str
+    tag: str = ""
     sequential = False
 
     def holds(self, key: str) -> bool:
@@ -97,11 +99,11 @@ class SingleObject:
 
     def photos(self, findings: Findings) -> Iterator[Photo]:
         """Yield it."""
-        yield Photo(self.path, RemoteFile(self.endpoint, self.key, self.size), self.root, findings.names)
+        yield Photo(self.path, RemoteFile(self.endpoint, self.key, self.size, self.tag), self.root, findings.names)
 
 
-def listed(endpoint: Endpoint, store: ObjectStore, prefix: str) -> Iterator[tuple[str, int]]:
-    """All keys that begin with a prefix, with their sizes in bytes.
+def listed(endpoint: Endpoint, store: ObjectStore, prefix: str) -> Iterator[Entry]:
+    """All objects whose keys begin with a prefix.
 
     The next page is fetched while one is looked through. Raises PlaceLost where the store gives no page.
     """

@@ -25,7 +25,7 @@ from batchgender.photos.places.remote.objects import (
 )
 from batchgender.photos.places.remote.remote_file import RemoteFile
 from batchgender.photos.places.remote.s3 import S3
-from batchgender.photos.places.remote.store import ObjectStore
+from batchgender.photos.places.remote.store import Entry, ObjectStore
 from batchgender.photos.places.remote.web import Web
 from batchgender.photos.places.remote.web_folder import WebFolder
 
@@ -114,23 +114,27 @@ class _Opener:
             refused = error.__cause__
             if not (isinstance(refused, Refused) and refused.status == 403 and named_as_photo(key)):
                 raise
-            first = (key, None)
-        root, _, name = f"{address.bucket}/{key}".removesuffix("/").rpartition("/")
+            return SingleObject(endpoint, key, None, *self._named(shown, address))
+        name = f"{address.bucket}/{key}".removesuffix("/").rpartition("/")[2]
         if not key or key.endswith("/"):
             return ObjectFolder(endpoint, store, key, "" if self._alone else shown.rstrip("/") + "/", name)
-        if first and first[0] == key:
+        if first and first.key == key:
             if named_as_photo(key) is False:
                 raise UserError(f"{one_line(shown)}: not a photo by its ending; fetch it first if it holds photos")
-            path = name if self._alone else shown
-            return SingleObject(endpoint, key, first[1], path, root.rpartition("/")[2])
+            return SingleObject(endpoint, key, first.size, *self._named(shown, address), first.tag)
         if has_wildcard(key):
             return ObjectPattern(endpoint, store, key, address.name + "/")
         if self._first(endpoint, store, key + "/"):
             return ObjectFolder(endpoint, store, key + "/", "" if self._alone else shown + "/", name)
         raise UserError(f"{one_line(shown)}: no such object or folder; check the address")
 
-    def _first(self, endpoint: Endpoint, store: ObjectStore, prefix: str) -> tuple[str, int | None] | None:
-        """The first key that begins with a prefix, and its size in bytes."""
+    def _named(self, shown: str, address: Address) -> tuple[str, str]:
+        """The path of a single object, and the name of the folder that it lies in."""
+        root, _, name = f"{address.bucket}/{address.key}".rpartition("/")
+        return name if self._alone else shown, root.rpartition("/")[2]
+
+    def _first(self, endpoint: Endpoint, store: ObjectStore, prefix: str) -> Entry | None:
+        """The first object whose key begins with a prefix."""
         page = page_of(endpoint.begin(endpoint.ask(partial(store.page, prefix, count=1))), endpoint, store)
         return page.entries[0] if page.entries else None
 

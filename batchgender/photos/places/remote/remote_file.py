@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A photo behind an address; `listed` is its size in bytes as the listing has it, None where it has none."""
+    """A photo behind an address, and what the listing has of it.
+
+    `listed` is its size in bytes, None where there is none, `tag` what changes with its bytes (an ETag), or "".
+    """
 
     endpoint: "Endpoint"
     key: str
     listed: int | None = None
+    tag: str = ""
     held = 0
 
     def size(self) -> int:
@@ -38,6 +42,10 @@ class RemoteFile:
         """Its bytes, where its size is not known up to the limit; raises UnreadablePhoto, and PlaceLost."""
         limit = size or BYTE_LIMIT
         return result_of(self.begin(limit), limit)
+
+    def version(self) -> str:
+        """Its size and its tag, as listed; "" where the listing has neither, or there is none."""
+        return "" if self.listed is None else f"{self.listed} {self.tag}"
 
 
 def result_of(begun: "Future[bytes]", size: int) -> bytes:

@@ -1,6 +1,7 @@
 """Buckets of S3 and of stores that speak as S3 does, by s3fs."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from batchgender.errors import PlaceLost, UserError
@@ -11,6 +12,7 @@ from batchgender.photos.places.remote.store import (
     CONNECT_LIMIT,
     KEYS_A_PAGE,
     SILENCE_LIMIT,
+    Entry,
     Page,
     options,
     whole,
@@ -68,7 +70,7 @@ class S3:
             answer = await self._call("list_objects_v2", Prefix=prefix, MaxKeys=count, **at)
         except Exception as error:
             raise self._meant(error) from error
-        entries = [(each["Key"], each["Size"]) for each in answer.get("Contents", ())]
+        entries = [Entry(each["Key"], each["Size"], _tag(each)) for each in answer.get("Contents", ())]
         return Page(entries, answer.get("NextContinuationToken", ""))
 
     async def _call(self, method: str, **arguments: Any) -> Any:
@@ -106,3 +108,8 @@ class S3:
             return PlaceLost(f"s3://{self._bucket}: {first_line(error)}; {self.credentials_advice}")
         # The transfer of a body is aiohttp's.
         return meaning(error)
+
+
+def _tag(listed: Mapping[str, Any]) -> str:
+    """What tells two versions of an object apart."""
+    return str(listed.get("ETag") or listed.get("LastModified") or "")

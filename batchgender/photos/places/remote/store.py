@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from batchgender.photos.places.remote.answers import LargePhoto
 
@@ -16,10 +16,18 @@ CHUNK = 2**16
 
 @dataclass(frozen=True)
 class Page:
-    """A page of a listing: keys with their sizes in bytes, in order; `token` gets the next one, "" for none."""
+    """A page of a listing: objects in the order of their keys; `token` gets the next one, "" for none."""
 
-    entries: list[tuple[str, int]]
+    entries: list["Entry"]
     token: str
+
+
+class Entry(NamedTuple):
+    """An object of a listing: its key, its size in bytes, and what changes with its bytes, "" where none is listed."""
+
+    key: str
+    size: int
+    tag: str
 
 
 class Store(Protocol):

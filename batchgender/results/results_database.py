@@ -1,0 +1,281 @@
+"""A SQLite database of results, whose rows others can query while the run goes on."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from batchgender.errors import CannotResume, UserError, os_reason
+from batchgender.io import Notify, check_writable, first_line, replace_durably, silent, sync_folder
+from batchgender.results.csv_style import EXACT
+from batchgender.results.database_file import connect, encoded, look_at, rows_of, settings_of, write_new
+from batchgender.results.keeping import Keeping, Pending, kept_files
+from batchgender.results.kept_rows import check_settings, checked_row, damage_notice, whole_photos
+from batchgender.results.periodic_sync import PeriodicSync
+from batchgender.results.rows import Row, RowLayout, cell_text
+from batchgender.results.sinks import GO_ON, SinkFiles, check_not_locked
+from batchgender.results.update import NOTHING
+from batchgender.version import __version__
+
+# Seconds that readers are waited for at the end of a run.
+_LAST_PATIENCE = 2.0
+
+
+class ResultsDatabase:
+    """A database in the making: the rows are in OUT from the first on, in WAL mode, and `run.finished` is NULL.
+
+    Raises UserError where OUT can't be written, where another run writes it, and where OUT is there and neither
+    `resume` nor `overwrite` says what to do with it; what is no results of classify is never resumed. Nothing is
+    written before `begin`, which looks again: from there on the caller holds the lock of OUT. `notify` gets a line
+    where rows are damaged, and where a file of another application is replaced.
+
+    What is written is on the disk within `periodic_sync.SECONDS`, and all of it at the end.
+    """
+
+    # A transaction: a kill costs no more.
+    rows_a_write = 32
+
+    def __init__(self, out: str, resume: bool = False, overwrite: bool = False, notify: Notify = silent) -> None:
+        self.out, self._notify = Path(out), notify
+        check_writable(self.out, "--out")
+        self._new, self._wal = (self.out.with_name(self.out.name + ending) for ending in (".part", "-wal"))
+        beside = (self._new, self._wal, *(self.out.with_name(self.out.name + end) for end in ("-shm", "-journal")))
+        self._resume, self._overwrite = resume, overwrite
+        self.files = SinkFiles(self.out, self.out, (*beside, *kept_files(self.out)), resume or overwrite, GO_ON)
+        # Looked at before the states below: those of a run that is going on are none to resume or overwrite.
+        check_not_locked(self.out)
+        self._check_state()
+        self._layout, self._thresholds = RowLayout(()), dict[str, float]()
+        self._database: sqlite3.Connection | None = None
+        self._syncing: PeriodicSync | None = None
+        self.keeping: Keeping | None = None
+
+    def _check_state(self) -> None:
+        """Look what is there; raises UserError where it is neither to be resumed nor replaced."""
+        self._resumed, self._foreign = False, ""
+        if not self.out.exists():
+            return
+        found = look_at(self.out)
+        if not found.ours:
+            self._foreign = found.what
+            if not self._overwrite:
+                raise UserError(f"{self.out}: is {found.what}, not of classify; choose another --out")
+        elif self._resume and found.finished:
+            raise UserError(f"{self.out}: this run is finished, nothing to resume; use --overwrite to run again")
+        elif not self.files.may_replace:
+            raise UserError(
+                f"{self.out}: exists already; replace it with --overwrite or choose another --out"
+                if found.finished
+                else f"{self.out}: an unfinished run; go on with --resume or start again with --overwrite"
+            )
+        self._resumed = self._resume
+
+    def settings_before(self) -> dict[str, Any]:
+        """The settings that the unfinished run had; empty where none is resumed, or they can't be read."""
+        with suppress(sqlite3.Error):
+            if self._resumed:
+                database = connect(self.out, "ro")
+                try:
+                    return {name: _decoded(value) for name, value in settings_of(database).items()}
+                finally:
+                    database.close()
+        return {}
+
+    def begin(self, layout: RowLayout, settings: dict[str, Any]) -> None:
+        """Open the database for rows of this layout.
+
+        `settings` is as for `ResultsFile.begin`. Raises UserError where the unfinished run had others, and where the
+        database can't be written.
+        """
+        self._check_state()
+        self._layout, self._thresholds = layout, settings.get("threshold") or {}
+        self.keeping = Keeping(self.out, layout, settings, NOTHING, False, EXACT)
+        try:
+            if not self._resumed:
+                self._create(settings)
+                self.keeping.begin()
+            self._database = connect(self.out, "rw")
+            if self._resumed:
+                self._check_whole(settings)
+                self.keeping.go_on()
+            # A file system that has no shared memory keeps another mode: readers wait for a batch then.
+            self._database.execute("PRAGMA journal_mode = WAL")
+            # A commit is not synced: the thread below does that.
+            self._database.execute("PRAGMA synchronous = NORMAL")
+        except (OSError, sqlite3.Error) as error:
+            raise UserError(f"{self.out}: can't write ({_reason(error)}); choose another --out") from error
+        self._syncing = PeriodicSync(self._sync)
+
+    def _create(self, settings: dict[str, Any]) -> None:
+        """Have a database without rows: another one, or none, until its tables are there."""
+        if self._foreign:
+            self._notify(f"{self.out}: was {self._foreign}; --overwrite replaces it")
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        self._new.unlink(missing_ok=True)
+        # No link is followed: what stands there since is not this run's.
+        with open(self._new, "xb"):
+            pass
+        about = {"package_version": __version__, "begun": _now()}
+        write_new(self._new, self._layout, settings, about)
+        # They would be taken for parts of the new one.
+        for file in self.files.beside:
+            if file != self._new:
+                file.unlink(missing_ok=True)
+        replace_durably(self._new, self.out)
+
+    def _check_whole(self, settings: dict[str, Any]) -> None:
+        """Raise CannotResume where the database is damaged, or of a run with other settings."""
+        assert self._database
+        try:
+            (found,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
+            columns = [name for name, *_ in self._database.execute("SELECT * FROM rows LIMIT 0").description]
+            before = settings_of(self._database)
+        except sqlite3.DatabaseError as error:
+            found, columns, before = first_line(error), [], {}
+        if found != "ok":
+            raise CannotResume(f"{self.out}: damaged ({first_line(ValueError(found))}); start again with --overwrite")
+        check_settings(before, encoded(settings), self.out)
+        if columns != self._layout.columns:
+            raise CannotResume(f"{self.out}: has other columns than this run; start again with --overwrite")
+
+    def done(self, photos: Pending) -> Iterator[Row]:
+        """Yield the rows of the unfinished run, as `ResultsFile.done` does."""
+        if not self._resumed:
+            return
+        assert self._database and self.keeping
+        end = count = 0
+        try:
+            groups = whole_photos(self._kept_rows(), self._layout.several)
+            for place, rows in self.keeping.in_step(groups, photos):
+                end, count = place, count + len(rows)
+                yield from rows
+            if self._damage:
+                self._notify(damage_notice(self.out, count, self._damage))
+            self._database.execute("DELETE FROM rows WHERE rowid > ?", (end,))
+        except (OSError, sqlite3.Error) as error:
+            raise self._cannot_write(error) from error
+
+    def _kept_rows(self) -> Iterator[tuple[int, Row]]:
+        """Yield rows, each with its place, up to the first that is damaged."""
+        assert self._database
+        self._damage = ""
+        for values in rows_of(self._database):
+            place = values.pop("rowid")
+            cells = [cell_text(name, value) for name, value in values.items()]
+            try:
+                row = checked_row(cells, self._layout, self._thresholds)
+                if self._values(row) != list(values.values()):
+                    raise ValueError("a value that is not of its column's type")
+            except ValueError as error:
+                self._damage = str(error)
+                return
+            yield place, row
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Append rows in one transaction; raises UserError where they can't be written, with all before them kept."""
+        assert self._database and self._syncing and self.keeping
+        places = ", ".join("?" * len(self._layout.columns))
+        try:
+            # First: a mark without its row does no harm.
+            self.keeping.write(rows)
+            with self._transaction() as database:
+                database.executemany(f"INSERT INTO rows VALUES ({places})", map(self._values, rows))
+            self._syncing.note_written()
+        except sqlite3.IntegrityError as error:
+            raise UserError(
+                f"{self.out}: two photos would have one row ({first_line(error)}): two of their names are shown alike;"
+                f" rename one. The rows so far are kept, {GO_ON}"
+            ) from error
+        except (OSError, sqlite3.Error) as error:
+            raise self._cannot_write(error) from error
+
+    def finish(self) -> None:
+        """Note that the run is finished, and leave one file."""
+        assert self._database and self.keeping
+        try:
+            self.keeping.end()
+            self._database.execute("PRAGMA synchronous = FULL")
+            self._database.execute("UPDATE run SET finished = ?", (_now(),))
+            self._leave_one_file()
+            self.close()
+            self.keeping.finish()
+            # Its names, too: that of the WAL is gone.
+            with suppress(OSError):
+                sync_folder(self.out.parent)
+        except (OSError, sqlite3.Error) as error:
+            raise self._cannot_write(error) from error
+
+    def _leave_one_file(self) -> None:
+        assert self._database
+        self._database.execute(f"PRAGMA busy_timeout = {_LAST_PATIENCE * 1000:.0f}")
+        try:
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._database.execute("PRAGMA journal_mode = DELETE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise
+            self._notify(f"{self.out}: another program has it open: {self._wal.name} is a part of it until that ends")
+
+    def close(self) -> None:
+        """Let go of the database, finished or not."""
+        if self._syncing:
+            self._syncing.close()
+        # That the disk is full or gone was an error before; the earlier rows are on it.
+        with suppress(OSError, sqlite3.Error):
+            if self._database:
+                self._database.close()
+        with suppress(OSError):
+            if self.keeping:
+                self.keeping.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        assert self._database
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._database
+            self._database.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._database.execute("ROLLBACK")
+            raise
+
+    def _values(self, row: Row) -> list[Any]:
+        """The values of a row in the order of the columns, None where a cell is empty."""
+        return [None if value == "" else value for value in self._layout.values(row).values()]
+
+    def _sync(self) -> None:
+        """Have the transactions until now on the disk: SQLite writes them to the WAL, and reads them from there."""
+        if self.keeping:
+            self.keeping.sync()
+        # The database itself it syncs on its own. Not opened here: closing it would end SQLite's locks.
+        with suppress(FileNotFoundError):
+            descriptor = os.open(self._wal, os.O_RDWR)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def _cannot_write(self, error: OSError | sqlite3.Error) -> UserError:
+        return UserError(f"{self.out}: can't write ({_reason(error)}); the rows so far are kept, {GO_ON}")
+
+
+def _decoded(value: str) -> Any:
+    """What `database_file.encoded` made a text of."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _reason(error: OSError | sqlite3.Error) -> str:
+    return os_reason(error) if isinstance(error, OSError) else first_line(error)
+
+
+def _now() -> str:
+    """The time as ISO 8601 has it, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
