@@ -20,6 +20,7 @@ from batchgender.cli.inspect import inspect
 from batchgender.cli.options import show_traceback, traceback_option
 from batchgender.cli.prevalence import prevalence
 from batchgender.cli.publish import publish
+from batchgender.cli.report import report
 from batchgender.cli.sort import sort
 from batchgender.cli.train import train
 from batchgender.cli.tune import tune
@@ -108,6 +109,7 @@ for command in (
     ui,
     explain,
     sort,
+    report,
     compare,
     prevalence,
     audit,

@@ -255,15 +255,20 @@ def threshold_option(command: Command) -> Command:
     return option(command)
 
 
-def report_options(command: Command) -> Command:
-    """What decides a prediction, by which groups it is reported, and whether a page shows photos."""
-    groups = click.option(
+def groups_option(command: Command) -> Command:
+    """By which groups is reported."""
+    option = click.option(
         "--groups",
         metavar="FILE.csv",
         help="Report on groups, too: a CSV with a column path, as in the results (evaluate: as in the data, test[0]"
         " for a dataset), and a column for each grouping. Paths that begin differently are joined by their ends.",
     )
-    return threshold_option(groups(thumbnails_option(command)))
+    return option(command)
+
+
+def report_options(command: Command) -> Command:
+    """What decides a prediction, by which groups it is reported, and whether a page shows photos."""
+    return threshold_option(groups_option(thumbnails_option(command)))
 
 
 def explain_option(command: Command) -> Command:
