@@ -31,6 +31,7 @@ from batchgender.results.answers import Answers, read_answers
 from batchgender.results.formats import FORMATS
 from batchgender.results.results_file import SIDECAR, ResultsFile
 from batchgender.results.rows import Row, RowLayout
+from batchgender.results.shard_record import make_record, record_file, write_record
 from batchgender.results.sinks import Sink
 
 # Labels that are no class may be anything, and many.
@@ -162,11 +163,16 @@ def _run(
         **({} if source.names else {"labels": "none"}),
         **({"label_names": source.names.as_dict()} if source.names and source.names.given else {}),
         **({"labels_file": digest} if (digest := source.stated_digest) else {}),
+        **({"shard": str(source.shard)} if source.shard else {}),
     }
     try:
         faces = classifier.faces
         several = bool(faces and faces.every)
-        sink.begin(RowLayout(tuple(info.classes), bool(faces), several, times=source.fps is not None), settings)
+        layout = RowLayout(tuple(info.classes), bool(faces), several, times=source.fps is not None)
+        sink.begin(layout, settings)
+        if isinstance(sink, ResultsFile):
+            # Of results that are replaced: these may be of another shard, or of none.
+            record_file(sink.out).unlink(missing_ok=True)
         photos = checked_labels(source, info.classes, unknown_labels)
         for row in sink.done(photos):
             counts.add(row)
@@ -177,6 +183,10 @@ def _run(
         with closing(rows):
             while group := list(islice(rows, sink.rows_a_write)):
                 sink.write(group)
+        if source.shard and source.shard_walk and isinstance(sink, ResultsFile):
+            facts = info.temperature, tuple(info.bias)
+            about = _about(classifier, source, thresholds)
+            write_record(sink.out, make_record(source.shard, source.shard_walk, layout, settings, about, *facts))
         sink.finish()
     except PlaceLost as error:
         if isinstance(sink, ResultsFile):

@@ -10,6 +10,7 @@ import click
 from batchgender.cli.drawing import print_figures
 from batchgender.cli.options import (
     check_explained,
+    csv_style_options,
     explain_option,
     face_options,
     foreign_options,
@@ -21,6 +22,7 @@ from batchgender.cli.options import (
     notify_thresholds,
     quiet_option,
     report_options,
+    shard_option,
     verbose_option,
 )
 from batchgender.errors import UserError
@@ -30,6 +32,7 @@ from batchgender.photos.labels import LabelNames, names_option
 if TYPE_CHECKING:
     from batchgender.classify.face_choice import FaceOptions
     from batchgender.model.foreign_options import ForeignOptions
+    from batchgender.photos.shard import Shard
 
 
 @click.command(short_help="Classify photos into a CSV, one row a photo.")
@@ -75,10 +78,10 @@ if TYPE_CHECKING:
     help="A results file of labelled photos of the same kind, made with the same model: estimate the shares of the"
     " classes, corrected by its mistakes, as the command prevalence does.",
 )
+@shard_option
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace results and reports that are there.")
-@click.option("--csv-bom", is_flag=True, help="Begin the CSV with a byte order mark, so that Excel reads it as UTF-8.")
-@click.option("--csv-safe", is_flag=True, help="Put an apostrophe before cells that a spreadsheet may run as formulas.")
+@csv_style_options
 @click.option(
     "--isolate/--no-isolate",
     default=None,
@@ -119,6 +122,7 @@ def classify(
     workers: int | None,
     batch_size: int | None,
     measured_on: str | None,
+    shard: "Shard | None",
     resume: bool,
     overwrite: bool,
     csv_bom: bool,
@@ -171,6 +175,8 @@ def classify(
         faces = replace(faces, mode="largest")
     if (csv_bom or csv_safe) and not (out is None or streaming or out.endswith(".csv")):
         raise click.UsageError(f"--csv-bom and --csv-safe are for a CSV; --out {out} is none")
+    if csv_safe and shard:
+        raise click.UsageError("--csv-safe and --shard exclude each other; give --csv-safe to merge")
     check_explained(explained, reports, no_thumbnails)
     if streaming and sys.stdout is None:
         raise UserError("stdout is closed; give --out a file")
@@ -236,6 +242,9 @@ def classify(
     if stated:
         stated.check_classes(classes, "the model")
         source.state_labels(stated.labels_of(lambda: (photo.path for photo in source), classes, notify))
+    if shard:
+        # After the labels, which are joined with all photos, as by one run.
+        source.take_shard(shard)
     notify_default_model(model, classifier.model, notify)
     notify_thresholds(classifier.info.thresholds, threshold, notify)
     if dry_run:
@@ -271,6 +280,8 @@ def classify(
         f"{done:,} photos in {finished.seconds:,.1f} s, {rate}"
         + (f"; written: {', '.join(written)}" if written else "")
     )
+    if shard and source.shard_walk:
+        notify(f"shard {shard}: {figures.photos:,} of {source.shard_walk.photos:,} photos")
     if finished.skipped:
         notify(f"left out, not photos: {skipped_text(finished.skipped)}")
     if figures.unreadable:

@@ -17,6 +17,7 @@ from batchgender.cli.explain import explain
 from batchgender.cli.export import export
 from batchgender.cli.fetch_detector import fetch_detector
 from batchgender.cli.inspect import inspect
+from batchgender.cli.merge import merge
 from batchgender.cli.options import show_traceback, traceback_option
 from batchgender.cli.prevalence import prevalence
 from batchgender.cli.publish import publish
@@ -109,6 +110,7 @@ for command in (
     ui,
     explain,
     sort,
+    merge,
     report,
     compare,
     prevalence,

@@ -65,7 +65,10 @@ class ResultsFile:
                 " (one run takes any number of folders and quoted patterns)"
             )
         if self.resume and not self.part.exists() and self.out.exists():
-            raise UserError(f"{self.out}: this run is finished, nothing to resume; use --overwrite to run again")
+            raise UserError(
+                f"{self.out}: this run is finished, nothing to resume; use --overwrite to run again, or"
+                " `batchgender report` for its report"
+            )
         self.resumed = self.resume and self.part.exists()
 
     def begin(self, layout: RowLayout, settings: dict[str, Any]) -> None:
@@ -155,6 +158,12 @@ class ResultsFile:
             self.sidecar.unlink(missing_ok=True)
         except OSError as error:
             raise self._cannot_write(error) from error
+
+    def discard(self) -> None:
+        """Remove an unfinished file: what is in it is soon made again."""
+        self.close()
+        self.part.unlink(missing_ok=True)
+        self.sidecar.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close an unfinished file; what could not be written any more is left."""
