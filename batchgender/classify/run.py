@@ -153,18 +153,7 @@ def _run(
     groups = options.groups and join_by_path(options.groups, lambda: (photo.path for photo in source), notify)
     folders, unknown_labels = _Folders(), Counter[str]()
     counts = RowCounts(info.classes, info.temperature, groups, info.bias)
-    settings = {
-        "model": classifier.model.fingerprint,
-        "photos_from": source.origins,
-        "threshold": thresholds,
-        "provider": classifier.model.session.provider,
-        **face_settings(classifier.faces),
-        **({"fps": source.fps} if source.fps else {}),
-        **({} if source.names else {"labels": "none"}),
-        **({"label_names": source.names.as_dict()} if source.names and source.names.given else {}),
-        **({"labels_file": digest} if (digest := source.stated_digest) else {}),
-        **({"shard": str(source.shard)} if source.shard else {}),
-    }
+    settings = run_settings(classifier, source, thresholds)
     try:
         faces = classifier.faces
         several = bool(faces and faces.every)
@@ -218,6 +207,22 @@ def _run(
     return FinishedRun(
         figures, written, source.skipped, source.unlistable, seconds, resumed, folders.two(), unknown_labels, prevalence
     )
+
+
+def run_settings(classifier: Classifier, source: PhotoSource, thresholds: dict[str, float]) -> dict[str, Any]:
+    """What decides the rows of a run beside its photos, as plain data: a resumed run has to have the same."""
+    return {
+        "model": classifier.model.fingerprint,
+        "photos_from": source.origins,
+        "threshold": thresholds,
+        "provider": classifier.model.session.provider,
+        **face_settings(classifier.faces),
+        **({"fps": source.fps} if source.fps else {}),
+        **({} if source.names else {"labels": "none"}),
+        **({"label_names": source.names.as_dict()} if source.names and source.names.given else {}),
+        **({"labels_file": digest} if (digest := source.stated_digest) else {}),
+        **({"shard": str(source.shard)} if source.shard else {}),
+    }
 
 
 def checked_labels(photos: Iterable[Photo], classes: Sequence[str], unknown: Counter[str]) -> Iterator[Photo]:

@@ -53,7 +53,8 @@ def merge(
     """
     if (csv_bom or csv_safe) and not out.endswith(".csv"):
         raise click.UsageError(f"--csv-bom and --csv-safe are for a CSV; --out {out} is none")
-    from batchgender.classify.merge_results import merge_results
+    from batchgender.classify.merge_results import check_merge, merge_results
+    from batchgender.lock import locked
     from batchgender.photos.path_table import read_path_table
     from batchgender.photos.source import PhotoSource
     from batchgender.results.csv_style import CsvStyle
@@ -64,6 +65,8 @@ def merge(
     table = read_path_table(groups) if groups else None
     source = PhotoSource(photos, notify) if photos and not no_thumbnails else None
     opened = open_parts(parts, allow_missing, notify)
-    figures, written = merge_results(opened, sink, reports, notify, table, source)
+    files = check_merge(sink, reports)
+    with locked([out, *files], notify):
+        figures, written = merge_results(opened, sink, files, bool(reports), notify, table, source)
     print_figures(figures)
     notify(f"{figures.photos:,} photos of {len(parts):,} parts; written: {', '.join([out, *written])}")

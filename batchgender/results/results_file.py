@@ -159,12 +159,6 @@ class ResultsFile:
         except OSError as error:
             raise self._cannot_write(error) from error
 
-    def discard(self) -> None:
-        """Remove an unfinished file: what is in it is soon made again."""
-        self.close()
-        self.part.unlink(missing_ok=True)
-        self.sidecar.unlink(missing_ok=True)
-
     def close(self) -> None:
         """Close an unfinished file; what could not be written any more is left."""
         # That the disk is full or gone was an error before; the earlier rows are on it.
