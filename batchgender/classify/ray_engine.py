@@ -1,6 +1,7 @@
 """The engine `ray`: a run on the machines of a Ray cluster, in shards that are merged."""
 
 import logging
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from batchgender.classify.merge_results import check_merge, merge_results
 from batchgender.classify.pipeline import Classifier
 from batchgender.classify.ray_actors import RayActors, RayJob
 from batchgender.classify.run import FinishedRun, RunOptions, check_any, run_settings
-from batchgender.errors import UserError
+from batchgender.errors import UserError, os_reason
 from batchgender.extras import require_extra
 from batchgender.io import Notify, first_line
 from batchgender.lock import locked
@@ -28,6 +29,8 @@ from batchgender.threads import available_cores
 
 # So many shards an actor: at the end few idle, and of a machine that is lost most shards are done.
 _SHARDS_AN_ACTOR, _FEWEST = 4, 8
+# Seconds that a cluster has to take a connection.
+_ANSWERS = 10
 _GO_ON = "the shards so far are kept, go on with --resume"
 
 
@@ -132,6 +135,8 @@ def _classify_missing(
 @contextmanager
 def _cluster(where: RayOptions) -> Iterator[Any]:
     """Ray, connected to a cluster, or begun on this machine alone; raises UserError where that can't be."""
+    if where.address:
+        _check_address(where.address)
     import ray
 
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
@@ -154,3 +159,14 @@ def _cluster(where: RayOptions) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Raise UserError where nobody answers: Ray itself would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65_535 or "/" in host:
+        raise UserError(f"--ray-address {address}: give HOST:PORT, as `ray start --head` says it")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWERS).close()
+    except OSError as error:
+        raise UserError(f"--ray-address {address}: no Ray cluster there ({os_reason(error)})") from error

@@ -88,7 +88,7 @@ if TYPE_CHECKING:
     help="ray, an extra: on the cores of a Ray cluster, in shards; every machine must see the photos under the same"
     " paths.",
 )
-@click.option("--ray-address", metavar="HOST:PORT", help="The cluster, or auto.  [default: one of this machine alone]")
+@click.option("--ray-address", metavar="HOST:PORT", help="The cluster.  [default: this machine alone]")
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace results and reports that are there.")
 @csv_style_options

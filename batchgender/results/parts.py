@@ -176,7 +176,7 @@ def _check_shards(parts: Sequence[Part], allow_missing: bool, notify: Notify) ->
         if shard.number in owners:
             raise UserError(f"{owners[shard.number]} and {part.file}: both are shard {shard}; leave one of them out")
         owners[shard.number] = part.file
-        ours, theirs = record.settings, first.record.settings
+        ours, theirs = dict(record.settings), dict(first.record.settings)
         if changed := sorted(key for key in ours | theirs if ours.get(key) != theirs.get(key)):
             raise UserError(
                 f"{part.file} and {first.file}: classified with another {', '.join(changed)}; run one of them again"

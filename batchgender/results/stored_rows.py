@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -96,20 +95,19 @@ def stored_layout(file: str) -> RowLayout | None:
     columns: list[str] = []
     unspelled = set[str]()
     names: list[str] = []
-    with closing(read_results(file)) as rows:
-        for row in rows:
-            if not columns:
-                columns = list(row)
-                probabilities = [name for name in columns if name.startswith(_PROBABILITY)]
-                if not probabilities or "label" not in columns:
-                    raise UserError(f"{file}: no results file, for it has no columns of probabilities and labels")
-                unspelled = {name.removeprefix(_PROBABILITY) for name in probabilities}
-            for name in (row["prediction"].strip(), row.get("label", "").strip()):
-                if name.lower() in unspelled:
-                    names.append(name)
-                    unspelled.discard(name.lower())
-            if not unspelled:
-                break
+    for row in read_results(file):
+        if not columns:
+            columns = list(row)
+            probabilities = [name for name in columns if name.startswith(_PROBABILITY)]
+            if not probabilities or "label" not in columns:
+                raise UserError(f"{file}: no results file, for it has no columns of probabilities and labels")
+            unspelled = {name.removeprefix(_PROBABILITY) for name in probabilities}
+        for name in (row["prediction"].strip(), row.get("label", "").strip()):
+            if name.lower() in unspelled:
+                names.append(name)
+                unspelled.discard(name.lower())
+        if not unspelled:
+            break
     if not columns:
         return None
     return RowLayout(

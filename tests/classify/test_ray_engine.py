@@ -35,7 +35,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for index in range(20):
         noise = rng.integers(0, 256, (30, 40, 3), np.uint8)
         large = cv2.resize(noise, (1600, 1200), interpolation=cv2.INTER_CUBIC)
-        large[..., (0, 2)[index % 2]] //= 4
+        large[..., (0, 2)[index % 2]] = 40
         first = folder / ("female", "male")[index % 2] / f"{index:04}.jpg"
         cv2.imwrite(str(first), large)
         for copy in range(1, 30):
@@ -48,10 +48,10 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """Two nodes of one core each."""
+    """A node of one core; the test adds another."""
     from ray.cluster_utils import Cluster
 
-    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    started: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     yield started
     started.shutdown()
 
@@ -95,6 +95,15 @@ def test_a_lost_nodes_photos_are_done_by_others_and_a_stopped_run_goes_on(
     assert out.read_bytes() == (tmp_path / "local.csv").read_bytes()
     assert (tmp_path / "r.report.json").read_bytes() == (tmp_path / "local.report.json").read_bytes()
     assert not list(tmp_path.glob("r.csv.*"))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense", "ray://127.0.0.1:10001", "127.0.0.1:99999", ":1"])
+def test_where_there_is_no_cluster_a_line_says_so_at_once(
+    cli: Cli, red_or_blue: Path, many: Path, tmp_path: Path, address: str
+) -> None:
+    line = ("classify", many, "--model", red_or_blue, "--faces", "off", "--engine", "ray", "--ray-address", address)
+    assert address in one_line_error(cli(*line, "--out", tmp_path / "r.csv"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_is_for_one_process_is_wrong_usage(cli: Cli, many: Path, tmp_path: Path) -> None:
