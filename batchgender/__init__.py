@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from batchgender.version import __version__
 
-# onnxruntime and huggingface_hub report their use to their makers unless these are set before they are imported.
+# onnxruntime, huggingface_hub and Ray report their use to their makers unless these are set before they are imported.
 os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 # OpenVINO has no such variable. It reports by this package, and does without where it can't be imported.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 

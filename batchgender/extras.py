@@ -17,6 +17,7 @@ _MODULES = {
     "tensorboard": ("tensorboard",),
     "tflite": ("litert_torch",),
     "explain": ("captum", "torch", "torchvision"),
+    "ray": ("ray",),
     "ui": ("gradio", "uvicorn"),
 }
 

@@ -48,7 +48,7 @@ def test_a_run_opens_no_socket_and_leaves_nothing_in_the_home(portraits: Path, t
 
 
 def test_importing_the_package_alone_sets_what_stops_the_reports() -> None:
-    switches = ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY")
+    switches = ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY", "RAY_USAGE_STATS_ENABLED")
     program = (
         "import os, sys, batchgender\n"
         f"print(*(os.environ[name] for name in {switches}), 'onnxruntime' in sys.modules)\n"
@@ -57,4 +57,4 @@ def test_importing_the_package_alone_sets_what_stops_the_reports() -> None:
     )
     environment = {key: value for key, value in os.environ.items() if key not in switches}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
-    assert done.stdout.split("\n")[:2] == ["1 1 False", "not there"]
+    assert done.stdout.split("\n")[:2] == ["1 1 0 False", "not there"]

@@ -117,6 +117,9 @@ def dry_run_text(found: DryRun) -> str:
 
 def _try(classifier: Classifier, sample: Sequence[Photo]) -> tuple[int, int, float]:
     """Classify the sample: how many photos were done, how many can't be read, seconds a photo once all cores work."""
+    if not sample:
+        # Few photos, and many shards.
+        return 0, 0, 0.0
     done = unreadable = counted_from = 0
     started = now = time.monotonic()
     end = started + _SECONDS

@@ -35,6 +35,7 @@ from batchgender.results.formats import FORMATS, report_beside
 from batchgender.results.keeping import Keeping, Pending
 from batchgender.results.results_file import SIDECAR
 from batchgender.results.rows import Row, RowLayout
+from batchgender.results.shard_record import make_record, record_file, write_record
 from batchgender.results.sinks import Sink
 from batchgender.results.update import Changes
 
@@ -165,23 +166,17 @@ def _run(
     groups = options.groups and join_by_path(options.groups, lambda: (photo.path for photo in source), notify)
     folders, unknown_labels = _Folders(), Counter[str]()
     counts = RowCounts(info.classes, info.temperature, groups, info.bias)
-    settings = {
-        "model": classifier.model.fingerprint,
-        "photos_from": source.origins,
-        "threshold": thresholds,
-        "provider": classifier.model.session.provider,
-        **face_settings(classifier.faces),
-        **({"fps": source.fps} if source.fps else {}),
-        **({} if source.names else {"labels": "none"}),
-        **({"label_names": source.names.as_dict()} if source.names and source.names.given else {}),
-        **({"labels_file": digest} if (digest := source.stated_digest) else {}),
-    }
+    settings = run_settings(classifier, source, thresholds)
     log = RunLog(options.log, counts, notify) if options.log else None
     with log or nullcontext():
         try:
             faces = classifier.faces
             several = bool(faces and faces.every)
-            sink.begin(RowLayout(tuple(info.classes), bool(faces), several, times=source.fps is not None), settings)
+            layout = RowLayout(tuple(info.classes), bool(faces), several, times=source.fps is not None)
+            sink.begin(layout, settings)
+            if sink.files:
+                # Of results that are replaced: these may be of another shard, or of none.
+                record_file(sink.files.out).unlink(missing_ok=True)
             keeping = sink.keeping
             if keeping and keeping.goes_by_time:
                 notify(_by_time(keeping.out))
@@ -198,6 +193,11 @@ def _run(
                     for group in _groups(rows, sink.rows_a_write):
                         sink.write(group)
             changes = _changes(keeping, source)
+            if source.shard and source.shard_walk and sink.files:
+                facts = info.temperature, tuple(info.bias)
+                about = _about(classifier, source, thresholds)
+                record = make_record(source.shard, source.shard_walk, layout, settings, about, *facts)
+                write_record(sink.files.out, record)
             sink.finish()
         except StoppedRun as error:
             if sink.files:
@@ -271,6 +271,22 @@ def _groups(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
             group, since = [], time.monotonic()
     if group:
         yield group
+
+
+def run_settings(classifier: Classifier, source: PhotoSource, thresholds: dict[str, float]) -> dict[str, Any]:
+    """What decides the rows of a run beside its photos, as plain data: a resumed run has to have the same."""
+    return {
+        "model": classifier.model.fingerprint,
+        "photos_from": source.origins,
+        "threshold": thresholds,
+        "provider": classifier.model.session.provider,
+        **face_settings(classifier.faces),
+        **({"fps": source.fps} if source.fps else {}),
+        **({} if source.names else {"labels": "none"}),
+        **({"label_names": source.names.as_dict()} if source.names and source.names.given else {}),
+        **({"labels_file": digest} if (digest := source.stated_digest) else {}),
+        **({"shard": str(source.shard)} if source.shard else {}),
+    }
 
 
 def checked_labels(photos: Iterable[Photo], classes: Sequence[str], unknown: Counter[str]) -> Iterator[Photo]:

@@ -1,5 +1,6 @@
 """`batchgender classify`: photos to a results file and a report."""
 
+import os
 import sys
 from dataclasses import replace
 from functools import partial
@@ -10,6 +11,7 @@ import click
 from batchgender.cli.drawing import print_figures
 from batchgender.cli.options import (
     check_explained,
+    csv_style_options,
     explain_option,
     face_options,
     foreign_options,
@@ -21,6 +23,7 @@ from batchgender.cli.options import (
     notify_thresholds,
     quiet_option,
     report_options,
+    shard_option,
     verbose_option,
 )
 from batchgender.errors import UserError
@@ -30,6 +33,7 @@ from batchgender.photos.labels import LabelNames, names_option
 if TYPE_CHECKING:
     from batchgender.classify.face_choice import FaceOptions
     from batchgender.model.foreign_options import ForeignOptions
+    from batchgender.photos.shard import Shard
 
 
 @click.command(short_help="Classify photos into a CSV, one row a photo.")
@@ -76,6 +80,16 @@ if TYPE_CHECKING:
     help="A results file of labelled photos of the same kind, made with the same model: estimate the shares of the"
     " classes, corrected by its mistakes, as the command prevalence does.",
 )
+@shard_option
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="ray, an extra: on the cores of a Ray cluster, in shards; every machine must see the photos under the same"
+    " paths.",
+)
+@click.option("--ray-address", metavar="HOST:PORT", help="The cluster.  [default: this machine alone]")
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace results and reports that are there.")
 @click.option(
@@ -101,8 +115,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Append a JSON line a minute, and one at the beginning and the end: photos done, rate, errors, memory.",
 )
-@click.option("--csv-bom", is_flag=True, help="Begin the CSV with a byte order mark, so that Excel reads it as UTF-8.")
-@click.option("--csv-safe", is_flag=True, help="Put an apostrophe before cells that a spreadsheet may run as formulas.")
+@csv_style_options
 @click.option(
     "--isolate/--no-isolate",
     default=None,
@@ -143,6 +156,9 @@ def classify(
     workers: int | None,
     batch_size: int | None,
     measured_on: str | None,
+    shard: "Shard | None",
+    engine: str,
+    ray_address: str | None,
     resume: bool,
     overwrite: bool,
     update: bool,
@@ -202,6 +218,12 @@ def classify(
         faces = replace(faces, mode="largest")
     if (csv_bom or csv_safe) and not (out is None or streaming or out.endswith((".csv", ".csv.gz"))):
         raise click.UsageError(f"--csv-bom and --csv-safe are for a CSV; --out {out} is none")
+    if csv_safe and shard:
+        raise click.UsageError("--csv-safe and --shard exclude each other; give --csv-safe to merge")
+    if ray_address and engine != "ray":
+        raise click.UsageError("--ray-address is for --engine ray")
+    if engine == "ray":
+        _check_engine(ctx, out, from_list, provider)
     check_explained(explained, reports, no_thumbnails)
     if streaming and sys.stdout is None:
         raise UserError("stdout is closed; give --out a file")
@@ -270,9 +292,14 @@ def classify(
     label_names.check_classes(classes)
     if measured:
         labelled_as(measured, classes, "the model")
+    label_of: dict[str, str] = {}
     if stated:
         stated.check_classes(classes, "the model")
-        source.state_labels(stated.labels_of(lambda: (photo.path for photo in source), classes, notify))
+        label_of = stated.labels_of(lambda: (photo.path for photo in source), classes, notify)
+        source.state_labels(label_of)
+    if shard:
+        # After the labels, which are joined with all photos, as by one run.
+        source.take_shard(shard)
     notify_default_model(model, classifier.model, notify)
     notify_thresholds(classifier.info.thresholds, threshold, notify)
     if dry_run:
@@ -280,7 +307,21 @@ def classify(
 
         click.echo(dry.dry_run_text(dry.dry_run(classifier, source, faces, notify)))
         return
-    finished = classify_photos(classifier, source, sink, options, notify)
+    if engine == "ray" and out:
+        from batchgender.classify.ray_actors import RayJob
+        from batchgender.classify.ray_engine import RayOptions, classify_on_ray
+
+        job = RayJob(
+            os.getcwd(),
+            partial(load_classifier, model, provider="cpu", workers=1, batch_size=batch_size or BATCH, **vars(foreign)),
+            partial(open_photos, photos, from_list, null, None if no_labels else label_names, fps=fps),
+            label_of,
+            RunOptions(threshold, isolate=isolate, seconds=time_limit or SECONDS),
+        )
+        where = RayOptions(out, ray_address, workers, resume, overwrite, style)
+        finished = classify_on_ray(job, classifier, source, options, where, notify)
+    else:
+        finished = classify_photos(classifier, source, sink, options, notify)
     figures = finished.figures
     print_figures(figures, err=streaming)
     if finished.prevalence:
@@ -310,6 +351,8 @@ def classify(
     )
     if finished.changes and (text := finished.changes.text()):
         notify(text)
+    if shard and source.shard_walk:
+        notify(f"shard {shard}: {figures.photos:,} of {source.shard_walk.photos:,} photos")
     if finished.skipped:
         notify(f"left out, not photos: {skipped_text(finished.skipped)}")
     if figures.unreadable:
@@ -326,3 +369,15 @@ def classify(
         )
     if strict and (figures.unreadable or finished.unlistable):
         ctx.exit(3)
+
+
+def _check_engine(ctx: click.Context, out: str | None, from_list: str | None, provider: str) -> None:
+    """Raise UsageError where an option is given that is for one process."""
+    for name in ("shard", "dry_run", "measured_on", "explained"):
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            shown = "explain" if name == "explained" else name.replace("_", "-")
+            raise click.UsageError(f"--{shown} and --engine ray exclude each other")
+    if out == "-" or from_list == "-":
+        raise click.UsageError("--engine ray needs a file in the place of -")
+    if provider not in ("auto", "cpu"):
+        raise click.UsageError("--engine ray computes with --provider cpu alone")

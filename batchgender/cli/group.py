@@ -17,9 +17,11 @@ from batchgender.cli.explain import explain
 from batchgender.cli.export import export
 from batchgender.cli.fetch_detector import fetch_detector
 from batchgender.cli.inspect import inspect
+from batchgender.cli.merge import merge
 from batchgender.cli.options import show_traceback, traceback_option
 from batchgender.cli.prevalence import prevalence
 from batchgender.cli.publish import publish
+from batchgender.cli.report import report
 from batchgender.cli.sort import sort
 from batchgender.cli.train import train
 from batchgender.cli.tune import tune
@@ -108,6 +110,8 @@ for command in (
     ui,
     explain,
     sort,
+    merge,
+    report,
     compare,
     prevalence,
     audit,

@@ -5,13 +5,16 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from batchgender.errors import UserError, os_reason
 from batchgender.io import Notify, bytes_shown, check_writable, silent, written_whole
 from batchgender.photos.labels import LabelNames, parse_label_names
+
+if TYPE_CHECKING:
+    from batchgender.photos.shard import Shard
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -221,6 +224,27 @@ def _read_label_names(ctx: click.Context, param: click.Parameter, value: tuple[s
         raise click.UsageError(str(error), ctx) from error
 
 
+def _read_shard(ctx: click.Context, param: click.Parameter, value: str | None) -> "Shard | None":
+    from batchgender.photos.shard import parse_shard
+
+    try:
+        return None if value is None else parse_shard(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from error
+
+
+def shard_option(command: Command) -> Command:
+    """Which part of the photos is classified; the command gets it as `shard`."""
+    option = click.option(
+        "--shard",
+        metavar="I/N",
+        callback=_read_shard,
+        help="Classify shard I of N alone, I from 1 to N: about an Nth of the photos, by a hash of their paths. The"
+        " command merge makes one results file of all shards.",
+    )
+    return option(command)
+
+
 def label_names_option(command: Command) -> Command:
     """What folders and columns call the classes, beside the names that are known."""
     option = click.option(
@@ -255,15 +279,20 @@ def threshold_option(command: Command) -> Command:
     return option(command)
 
 
-def report_options(command: Command) -> Command:
-    """What decides a prediction, by which groups it is reported, and whether a page shows photos."""
-    groups = click.option(
+def groups_option(command: Command) -> Command:
+    """By which groups is reported."""
+    option = click.option(
         "--groups",
         metavar="FILE.csv",
         help="Report on groups, too: a CSV with a column path, as in the results (evaluate: as in the data, test[0]"
         " for a dataset), and a column for each grouping. Paths that begin differently are joined by their ends.",
     )
-    return threshold_option(groups(thumbnails_option(command)))
+    return option(command)
+
+
+def report_options(command: Command) -> Command:
+    """What decides a prediction, by which groups it is reported, and whether a page shows photos."""
+    return threshold_option(groups_option(thumbnails_option(command)))
 
 
 def explain_option(command: Command) -> Command:
@@ -286,6 +315,17 @@ def check_explained(explained: Sequence[str], reports: Sequence[str], no_thumbna
         raise click.UsageError("--explain is for a report that is a page: add --report NAME.html")
     if explained and no_thumbnails:
         raise click.UsageError("--explain and --no-thumbnails exclude each other: heat maps show the photos")
+
+
+def csv_style_options(command: Command) -> Command:
+    """How a CSV is written for spreadsheets; the command gets `csv_bom` and `csv_safe`."""
+    bom = click.option(
+        "--csv-bom", is_flag=True, help="Begin the CSV with a byte order mark, so that Excel reads it as UTF-8."
+    )
+    safe = click.option(
+        "--csv-safe", is_flag=True, help="Put an apostrophe before cells that a spreadsheet may run as formulas."
+    )
+    return bom(safe(command))
 
 
 def thumbnails_option(command: Command) -> Command:

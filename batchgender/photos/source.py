@@ -23,6 +23,7 @@ from batchgender.photos.places.remote.address import is_address, shown_address
 from batchgender.photos.places.video import ENDINGS as VIDEOS
 from batchgender.photos.places.video import is_video
 from batchgender.photos.reading import is_photo
+from batchgender.photos.shard import Shard, ShardWalk
 
 # Bytes of photos that come with theirs and are looked at before a run.
 _HELD = 2**26
@@ -72,6 +73,15 @@ class PhotoSource:
         self._first: list[Photo] = []
         # The walk that found these, to go on from; None where it came to its end.
         self._rest: Iterator[Photo] | None = None
+        self.shard: Shard | None = None
+        self.shard_walk: ShardWalk | None = None
+
+    def take_shard(self, shard: Shard) -> None:
+        """Iterate over the photos of a shard alone; what is looked at before a run stays the same for all shards.
+
+        `shard_walk` is then that of the last iteration.
+        """
+        self.shard = shard
 
     def state_labels(self, labels: Mapping[str, str]) -> None:
         """Have the photos of these paths labelled with these classes, "" for none, whatever their folders state."""
@@ -116,6 +126,12 @@ class PhotoSource:
         return self._findings.unlistable
 
     def __iter__(self) -> Iterator[Photo]:
+        if not self.shard:
+            return self._all()
+        walk = self.shard_walk = self._findings.shard_walk = ShardWalk(self.shard)
+        return _taken(self._all(), walk)
+
+    def _all(self) -> Iterator[Photo]:
         if not self._first:
             return self._walk(self._findings)
         if self._rest is None:
@@ -150,11 +166,21 @@ class PhotoSource:
 
     def again(self) -> Generator[Photo]:
         """The photos once more, by a walk of its own, of which nothing is counted or said."""
-        yield from self._walk(self._findings.beside())
+        findings = self._findings.beside()
+        if not self.shard:
+            yield from self._walk(findings)
+            return
+        walk = findings.shard_walk = ShardWalk(self.shard)
+        yield from _taken(self._walk(findings), walk)
 
     def total(self) -> int:
         """How many photos there are, by a walk of its own: it may run beside an iteration."""
-        return self._count(self._findings.beside())
+        if not self.shard:
+            return self._count(self._findings.beside())
+        if self.sequential:
+            # To know the paths is to read all.
+            return self._count(self._findings.beside()) // self.shard.of
+        return sum(1 for _ in self.again())
 
     def _count(self, findings: Findings, limit: int = sys.maxsize) -> int:
         findings.begin()
@@ -190,6 +216,11 @@ def _statuses(inputs: Sequence[str]) -> dict[str, os.stat_result]:
         with suppress(OSError):
             found[folder or "."] = os.stat(folder or ".")
     return found
+
+
+def _taken(photos: Iterator[Photo], walk: ShardWalk) -> Iterator[Photo]:
+    """Those of a shard; of a video it was decided before its frames."""
+    return (photo for photo in photos if photo.time is not None or walk.takes(photo.path))
 
 
 def skipped_text(skipped: Counter[str]) -> str:

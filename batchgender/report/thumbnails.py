@@ -49,6 +49,11 @@ def row_key(row: NotableRow) -> RowKey:
     return row.path, row.time, row.face.number if row.face else None
 
 
+def is_pictured(row: NotableRow) -> bool:
+    """Whether a page has a picture of a row: what could not be decoded before might now end the program."""
+    return bool(row.answer) or row.error == NO_FACE
+
+
 def thumbnails(rows: Iterable[NotableRow], photos: Iterable[Photo]) -> dict[RowKey, bytes]:
     """JPEGs of the rows, of the face where a row has one; what could not be read, or can't be any more, is left out.
 
@@ -56,8 +61,7 @@ def thumbnails(rows: Iterable[NotableRow], photos: Iterable[Photo]) -> dict[RowK
     """
     wanted: dict[tuple[str, float | None], dict[RowKey, Face | None]] = {}
     for row in rows:
-        # What could not be decoded before might now end the program.
-        if row.answer or row.error == NO_FACE:
+        if is_pictured(row):
             wanted.setdefault((row.path, row.time), {})[row_key(row)] = row.face
 
     def found() -> Iterator[tuple[Photo, dict[RowKey, Face | None]]]:

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from batchgender.errors import UserError
 from batchgender.model.thresholds import UNSURE
-from batchgender.photos.labels import DEFAULT_NAMES
 from batchgender.results.read_results import read_results
 from batchgender.results.rows import Row, RowLayout
+from batchgender.results.stored_rows import class_names
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _answers(rows: Iterable[Mapping[str, str]], title: str) -> Answers:
         paths.append(row["path"])
         probabilities.append([row[name] for name in columns])
         stated.append((row["prediction"].strip(), row["label"].strip()))
-    classes = _class_names(columns, (name for pair in stated for name in pair))
+    classes = class_names(columns, (name for pair in stated for name in pair))
     try:
         numbers = np.array(probabilities, np.float64).reshape(len(paths), len(columns))
     except ValueError as error:
@@ -104,11 +104,3 @@ def _answers(rows: Iterable[Mapping[str, str]], title: str) -> Answers:
     # A class of others stands for no label.
     found = np.array([[index_of.get(name.lower(), -1) for name in pair] for pair in stated], np.int64).reshape(-1, 2)
     return Answers(title, classes, paths, numbers, found[:, 0], found[:, 1], left_out)
-
-
-def _class_names(columns: Sequence[str], names: Iterable[str]) -> list[str]:
-    """The classes by the columns of their probabilities, which are in small letters, as the rows spell them."""
-    # A spreadsheet writes the class `true` as TRUE: any spelling will do.
-    spelled = {name.lower(): name for name in names}
-    keys = [column.removeprefix("p_") for column in columns]
-    return [spelled.get(key, DEFAULT_NAMES.canonical_name(key)) for key in keys]

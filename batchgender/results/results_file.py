@@ -84,7 +84,7 @@ class ResultsFile:
         if self.resume and not self._update.any and not self.part.exists() and self.out.exists():
             raise UserError(
                 f"{self.out}: this run is finished, nothing to resume; --update does what is new or changed since,"
-                " --overwrite runs again"
+                " --overwrite runs again, `batchgender report` makes its report"
             )
         if self._update.only_errors and not self.out.exists() and not self.part.exists():
             raise UserError(f"{self.out}: no results whose errors could be tried again; leave --retry-errors out")

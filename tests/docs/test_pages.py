@@ -37,8 +37,8 @@ PAGES = [README, *MANUAL, ROOT / "CONTRIBUTING.md", EMBEDDING]
 # What trains, or goes on from what was trained, exported or stopped before: run by a test of its own.
 AFTER_TRAINING = ("train", "tune", "calibrate", "export", "--resume", "runs/", "exports/", "other.onnx")
 # What asks other machines; test_remote_photos.py, test_detector_file.py, test_hub_file.py and test_publish.py run such.
-# And what serves until it is stopped: test_ui.py.
-AFAR = ("://", "hf:", "fetch-detector", "batchgender ui")
+# And what serves until it is stopped: test_ui.py; what starts a cluster: test_ray_engine.py.
+AFAR = ("://", "hf:", "fetch-detector", "batchgender ui", "--engine ray")
 # The same commands in seconds: of an option that is given twice, the last counts.
 SHORT = {"train": ("--epochs", "1"), "tune": ("--trials", "1", "--epochs", "1")}
 
@@ -116,6 +116,16 @@ def test_commands_that_take_seconds_do_what_the_page_says(
     if name == "compare":
         for file in ("before.csv", "after.csv"):
             assert cli("classify", "photos", "--out", file).exit_code == 0
+    if name == "classify" and "--measured-on" in arguments:
+        assert cli("classify", "faces", "--out", "labelled.csv").exit_code == 0
+    if name == "report":
+        assert cli("classify", "photos", "--out", "results.csv").exit_code == 0
+        Path("results.report.json").unlink(missing_ok=True)
+    if name == "merge":
+        for number in (1, 2):
+            assert cli("classify", "photos", "--shard", f"{number}/2", "--out", f"parts/{number}.csv").exit_code == 0
+        # As the shell does.
+        arguments = [*sorted(map(str, Path().glob(arguments[0]))), *arguments[1:]]
     if name == "sort" and "--results" in arguments:
         assert cli("classify", "photos", "--out", "results.csv").exit_code == 0
     result = cli(name, *arguments)

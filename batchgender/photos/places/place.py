@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 from batchgender.io import Notify, silent
 from batchgender.photos.labels import LabelNames
 from batchgender.photos.photo import Photo
+from batchgender.photos.shard import ShardWalk
 
 # The ending that a file is counted by; what follows a full stop within a sentence is none.
 _ENDING = re.compile(r"\.[\w~-]{1,16}")
@@ -22,13 +23,14 @@ class Findings:
 
     `names` are what folders may call the classes, None where they carry no label; `fps` is how many frames a second are
     taken of videos, None where these are left out; `leave_out` is a folder that no walk looks into; `notify` gets each
-    line once.
+    line once. `shard_walk` is asked for each video, None where all are taken: the frames of others are not decoded.
     """
 
     notify: Notify
     names: LabelNames | None
     fps: float | None = None
     leave_out: str | None = None
+    shard_walk: ShardWalk | None = None
     skipped: Counter[str] = field(default_factory=Counter)
     unlistable: int = 0
     _notified: set[str] = field(default_factory=set)

@@ -36,6 +36,8 @@ class Video:
     def photos(self, findings: Findings) -> Iterator[Photo]:
         """Yield the frames, upright, by their time; what can't be read of the video is a photo with an error."""
         assert findings.fps
+        if findings.shard_walk and not findings.shard_walk.takes(printable(self.path)):
+            return
 
         def photo(content: InMemory | Refused, time: float) -> Photo:
             return Photo(printable(self.path), content, self.root, findings.names, time=round(time, 3))
