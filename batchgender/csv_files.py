@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import IO, TYPE_CHECKING
 
+from batchgender.io import open_given
+
 if TYPE_CHECKING:
     import _csv
 
@@ -47,11 +49,13 @@ def open_csv(file: str | os.PathLike[str], column: str) -> Iterator[CsvText]:
     """Open a CSV in UTF-8, with or without BOM, or UTF-16, its cells separated by commas, semicolons or tabs.
 
     The header is the first line that is not empty; Excel's line `sep=;` before it is passed over. The separator is the
-    one by which the header has a cell `column`, else the comma. Raises OSError, and UnicodeDecodeError where the text
-    is in another encoding, also as the lines are read.
+    one by which the header has a cell `column`, else the comma. Raises OSError, csv.Error where it begins as no text
+    does, and UnicodeDecodeError where the text is in another encoding, also as the lines are read.
     """
     # Opened once: it may be a pipe.
-    with open(file, "rb") as stream, as_text(stream) as text:
+    with open_given(file) as stream, as_text(stream) as text:
+        if not stream.peek(2).startswith(tuple(_BOMS)) and b"\0" in stream.peek(1):
+            raise csv.Error("holds NUL bytes")
         yield csv_text(text, column)
 
 

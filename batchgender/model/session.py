@@ -1,9 +1,12 @@
 """A session over an ONNX file: onnxruntime on one of its providers, or OpenVINO, behind one `run`."""
 
 import importlib.util
+import os
 import re
+import stat
 import textwrap
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,16 +70,24 @@ def installed() -> list[str]:
     return [*found, "openvino"] if importlib.util.find_spec("openvino") else found
 
 
-def open_session(file: str) -> Session:
-    """Open a file on onnxruntime's CPU provider; raises UserError where it is missing, damaged or no model."""
+def check_model_file(file: str) -> None:
+    """Raise UserError where a file is missing, empty, or what would be waited for; it is not opened."""
     try:
-        with open(file, "rb") as stream:
-            if not stream.read(1):
-                raise UserError(f"{file}: an empty file, no model")
+        with open(file, "rb") if os.path.isfile(file) else nullcontext():
+            status = os.stat(file)
     except FileNotFoundError as error:
         raise UserError(f"{file}: no such model file; check --model, or make one with `batchgender export`") from error
     except OSError as error:
         raise UserError(f"{file}: can't read the model ({os_reason(error)})") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError(f"{file}: a folder, pipe or device, not a model file")
+    if not status.st_size:
+        raise UserError(f"{file}: an empty file, no model")
+
+
+def open_session(file: str) -> Session:
+    """Open a file on onnxruntime's CPU provider; raises UserError where it is missing, damaged or no model."""
+    check_model_file(file)
     try:
         session = _onnxruntime(file, CPU)
     except Exception as error:  # onnxruntime's exceptions have no common base.

@@ -10,7 +10,7 @@ import pandas as pd
 
 from batchgender.csv_files import open_csv, same_name
 from batchgender.errors import UserError, os_reason
-from batchgender.io import one_line, percent, text_table
+from batchgender.io import one_line, open_given, percent, text_table
 
 _WORST = 10
 
@@ -153,7 +153,7 @@ def _read(name: str) -> pd.DataFrame:
             table = _read_csv(name)
         else:
             # Opened here: pandas would take a name for an address.
-            with open(name, "rb") as stream:
+            with open_given(name) as stream:
                 is_parquet = name.endswith(".parquet")
                 table = pd.read_parquet(stream) if is_parquet else pd.read_json(stream, lines=True, dtype={"path": str})
     except OSError as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 from batchgender.csv_files import open_csv
 from batchgender.errors import UserError, os_reason
+from batchgender.io import open_given
 from batchgender.results.formats import FORMATS
 
 _NEEDED = ("path", "prediction", "error")
@@ -33,7 +34,7 @@ def read_results(file: str) -> Iterator[dict[str, str]]:
     except UnicodeDecodeError as error:
         raise UserError(f"{file}: no results file in UTF-8; save it in that encoding") from error
     # Of JSON and of Arrow, too.
-    except (csv.Error, ValueError) as error:
+    except (csv.Error, ValueError, RecursionError) as error:
         raise UserError(f"{file}: damaged, or no results file that classify wrote") from error
 
 
@@ -58,9 +59,9 @@ def _csv_rows(file: str) -> Iterator[dict[str, str]]:
 
 
 def _json_rows(file: str) -> Iterator[dict[str, str]]:
-    with open(file, encoding="utf-8") as stream:
+    with open_given(file) as stream:
         for line in stream:
-            values = json.loads(line)
+            values = json.loads(line.decode())
             if not isinstance(values, dict):
                 raise ValueError("no object")
             yield _cells(values)
@@ -70,7 +71,7 @@ def _parquet_rows(file: str) -> Iterator[dict[str, str]]:
     from pyarrow.parquet import ParquetFile
 
     # Opened here: a name may look like an address.
-    with open(file, "rb") as stream:
+    with open_given(file) as stream:
         for batch in ParquetFile(stream).iter_batches(4096):
             yield from map(_cells, batch.to_pylist())
 
