@@ -16,10 +16,12 @@ METADATA_KEY = "batchgender"
 EXTRA_FILE = "batchgender.json"
 SCHEMA = 1
 LARGEST_INPUT = 16_384
-# Bytes of the metadata in an archive: with names of 10,000 classes it has one megabyte.
+# Bytes of the metadata in an archive; files of ours have a thousandth of it.
 _LARGEST_JSON = 2**26
 # Pictures of a self-check: files of ours have two.
 _PICTURES = 100
+# The report counts each pair of them.
+_CLASSES = 1000
 # Fields whose names in files are older than those in the code.
 _NAMES_IN_FILES = {"self_check": "golden", "self_check_tolerance": "golden_tolerance"}
 
@@ -229,7 +231,8 @@ def _table(value: Any, _: Mapping[str, Any]) -> bool:
 
 
 def _classes(value: Any, _: Mapping[str, Any]) -> bool:
-    named = isinstance(value, list) and all(isinstance(name, str) and name for name in value)
+    few = isinstance(value, list) and len(value) <= _CLASSES
+    named = few and all(isinstance(name, str) and name for name in value)
     # JSON may hold half a surrogate pair, which is no UTF-8: to encode it raises a ValueError.
     return named and len(value) == len(set(value)) >= 2 and bool("".join(value).encode())
 
@@ -250,7 +253,7 @@ _Sound = Callable[[Any, Mapping[str, Any]], bool]
 _REQUIRED = ("classes", "input_size", "mean", "std")
 # What each field wants: a test of its value, beside the fields before it, and the words of the error.
 _FIELDS: dict[str, tuple[_Sound, str]] = {
-    "classes": (_classes, "a list of two or more different names"),
+    "classes": (_classes, f"a list of two or more different names, up to {_CLASSES:,}"),
     "input_size": (
         lambda value, _: isinstance(value, int) and _is_number(value) and 0 < value <= LARGEST_INPUT,
         f"a whole number from 1 to {LARGEST_INPUT:,}",

@@ -95,6 +95,10 @@ def open_session(file: str) -> Session:
             raise UserError(
                 f"{file}: its weights are in another file, which is not beside it; keep the two together"
             ) from error
+        if "External data path" in str(error):
+            raise UserError(
+                f"{file}: says that its weights are in a file outside its folder, which is not read"
+            ) from error
         for what, pattern in _NEWER.items():
             if found := pattern.search(str(error)):
                 raise UserError(
@@ -157,7 +161,8 @@ def _onnxruntime(file: str, provider: str, graph: bytes | None = None) -> Sessio
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
     wanted = list(dict.fromkeys([_ONNXRUNTIME[provider], _ONNXRUNTIME[CPU]]))
-    session = ort.InferenceSession(graph or file, options, providers=wanted)
+    # Its own way to try again prints to stdout.
+    session = ort.InferenceSession(graph or file, options, providers=wanted, enable_fallback=0)
     metadata = session.get_modelmeta().custom_metadata_map
     label = f"onnxruntime {session.get_providers()[0]}"
 
