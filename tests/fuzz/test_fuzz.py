@@ -1,13 +1,13 @@
-"""Some of the inputs of `fuzz.py`, a whole folder of broken photos through `classify`, and tables of any structure."""
+"""Some of the inputs of `fuzzing.py`, a folder of broken photos through `classify`, and tables of any structure."""
 
 import csv
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fuzz import MEMORY, fuzz
 from fuzz_mutation import mutated
 from fuzz_targets import EXPECTED, NAMES, target
+from fuzzing import MEMORY, fuzz
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -1,6 +1,6 @@
 """Mutated files through the code that reads them, in worker processes: what crashes, hangs, raises, or takes memory.
 
-    python tests/fuzz/fuzz.py --inputs 100000 --seed 1
+    python tests/fuzz/fuzzing.py --inputs 100000 --seed 1
 
 prints a line for each finding and a summary; `--only images --input 17` reads one input again, in this process.
 """
@@ -26,9 +26,10 @@ if __name__ == "__main__":
 from fuzz_mutation import mutated
 from fuzz_targets import EXPECTED, NAMES, target
 
-# What a worker is at: its input, when it began, and whether it has ended its share.
-_STATE = struct.Struct("=qd?")
-_SECONDS = 20.0
+# What a worker is at: its input, the wall-clock and processor seconds at which it began, and whether it has ended.
+_STATE = struct.Struct("=qdd?")
+# Of a core, for one input; of the clock, on a machine that is busy, so many times that.
+_SECONDS, _PATIENCE = 20.0, 10
 MEMORY = 1536 * 2**20
 
 
@@ -65,10 +66,10 @@ def _work(name: str, seed: int, numbers: range, states: mmap.mmap, at: int, log:
         os.chdir(folder)
         loaded = target(name)
         for number in numbers:
-            _STATE.pack_into(states, at * _STATE.size, number, time.monotonic(), False)
+            _STATE.pack_into(states, at * _STATE.size, number, time.monotonic(), time.process_time(), False)
             found = read_one(name, seed, number, Path(folder), loaded)
             os.write(log, f"{number} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss} {found}\n".encode()[:1000])
-    _STATE.pack_into(states, at * _STATE.size, 0, 0, True)
+    _STATE.pack_into(states, at * _STATE.size, 0, 0, 0, True)
 
 
 def fuzz(name: str, inputs: int, seed: int, workers: int = 2) -> Report:
@@ -76,10 +77,11 @@ def fuzz(name: str, inputs: int, seed: int, workers: int = 2) -> Report:
     report = Report(name)
     states = mmap.mmap(-1, workers * _STATE.size)
     running: dict[int, int] = {}
+    seen: dict[int, tuple[int, float, float, bool]] = {}
     with tempfile.TemporaryFile() as log:
 
         def start(at: int, numbers: range) -> None:
-            _STATE.pack_into(states, at * _STATE.size, numbers.start, time.monotonic() + 60, False)
+            _STATE.pack_into(states, at * _STATE.size, numbers.start, time.monotonic() + 60, 60, False)
             if pid := os.fork():
                 running[pid] = at
                 return
@@ -97,8 +99,10 @@ def fuzz(name: str, inputs: int, seed: int, workers: int = 2) -> Report:
         while running:
             time.sleep(0.05)
             for pid, at in list(running.items()):
-                number, began, ended = _STATE.unpack_from(states, at * _STATE.size)
-                hangs = not ended and time.monotonic() - began > _SECONDS
+                state = _STATE.unpack_from(states, at * _STATE.size)
+                # One that is seen twice was not read while it was written.
+                hangs = state == seen.get(at) and _hangs(pid, *state[1:])
+                seen[at] = state
                 if hangs:
                     os.kill(pid, signal.SIGKILL)
                 done, status = os.waitpid(pid, 0 if hangs else os.WNOHANG)
@@ -106,6 +110,7 @@ def fuzz(name: str, inputs: int, seed: int, workers: int = 2) -> Report:
                     continue
                 del running[pid]
                 if code := os.waitstatus_to_exitcode(status):
+                    number: int = state[0]
                     what = f"hangs for {_SECONDS:g} s" if hangs else f"crash, exit {code}"
                     report.findings.append(f"{name} {number}: {what}")
                     report.counts["hang" if hangs else "crash"] += 1
@@ -113,14 +118,23 @@ def fuzz(name: str, inputs: int, seed: int, workers: int = 2) -> Report:
                         start(at, range(number + workers, inputs, workers))
         log.seek(0)
         for line in log.read().decode("utf-8", "replace").splitlines():
-            number, peak, found = line.split(" ", 2)
+            which, peak, found = line.split(" ", 2)
             report.peak = max(report.peak, 1024 * int(peak))
             report.counts[found.partition(":")[0]] += 1
             if found.startswith("traceback"):
-                report.findings.append(f"{name} {number}: {found}")
+                report.findings.append(f"{name} {which}: {found}")
     if report.peak > MEMORY:
         report.findings.append(f"{name}: takes {report.peak / 2**20:,.0f} MiB")
     return report
+
+
+def _hangs(pid: int, began: float, used: float, ended: bool) -> bool:
+    passed = time.monotonic() - began
+    if ended or passed <= _SECONDS:
+        return False
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return passed > _PATIENCE * _SECONDS or seconds - used > _SECONDS
 
 
 def main() -> None:
