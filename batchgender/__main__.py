@@ -28,12 +28,26 @@ def _may_raise(frame: FrameType | None) -> bool:
     return False
 
 
+def _open_standard_streams() -> None:
+    """Open what is closed of stdin, stdout and stderr to nothing, as a file of a run would take its number.
+
+    What libraries in C print would be written into that file.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest that is free.
+            os.open(os.devnull, os.O_RDWR)
+
+
 def run() -> None:
     """Run the command line; Ctrl-C, SIGTERM and SIGHUP, even during imports, end in one line and exit code 130.
 
     A second one ends it at once, whatever it waits for.
     """
     interrupted, ours = False, os.getpid()
+    _open_standard_streams()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal interrupted

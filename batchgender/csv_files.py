@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import IO, TYPE_CHECKING
 
+from batchgender.io import open_given
+
 if TYPE_CHECKING:
     import _csv
 
@@ -49,22 +51,29 @@ def open_csv(file: str | os.PathLike[str], column: str) -> Iterator[CsvText]:
     """Open a CSV in UTF-8, with or without BOM, or UTF-16, its cells separated by commas, semicolons or tabs.
 
     The header is the first line that is not empty; Excel's line `sep=;` before it is passed over. The separator is the
-    one by which the header has a cell `column`, else the comma. What ends in .gz is unpacked. Raises OSError, and
-    UnicodeDecodeError where the text is in another encoding, also as the lines are read.
+    one by which the header has a cell `column`, else the comma. What ends in .gz is unpacked. Raises OSError, csv.Error
+    where it begins as no text does, and UnicodeDecodeError where the text is in another encoding, also as the lines are
+    read.
     """
     # Opened once: it may be a pipe.
     try:
         with open_bytes(file) as stream, as_text(stream) as text:
+            if not stream.peek(2).startswith(tuple(_BOMS)) and b"\0" in stream.peek(1):
+                raise csv.Error("holds NUL bytes")
             yield csv_text(text, column)
     except (EOFError, zlib.error) as error:
         raise gzip.BadGzipFile(f"damaged: {error}") from error
 
 
 def open_bytes(file: str | os.PathLike[str]) -> io.BufferedReader:
-    """Open a file to read it, one whose name ends in .gz unpacked: damaged, it raises EOFError and zlib.error, too."""
+    """Open a file as `open_given`, one whose name ends in .gz unpacked: damaged, it raises EOFError and zlib.error."""
+    given = open_given(file)
     if not os.fspath(file).endswith(".gz"):
-        return open(file, "rb")
-    return io.BufferedReader(gzip.GzipFile(file, "rb"))
+        return given
+    packed = gzip.GzipFile(fileobj=given)
+    # Closed with it.
+    packed.myfileobj = given
+    return io.BufferedReader(packed)
 
 
 def as_text(stream: io.BufferedReader, newline: str = "", errors: str = "strict") -> io.TextIOWrapper:

@@ -1,17 +1,25 @@
 """Text and files: what every room tells, prints and writes with."""
 
+import errno
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
 from typing import IO, Any
+from unicodedata import category
 
 from batchgender.errors import UserError
 
 _EFFECTIVE_IDS = os.access in os.supports_effective_ids
 # Gets one line for the user: a notice, a warning, a note of progress.
 Notify = Callable[[str], None]
+# Seconds that a pipe is waited for which nothing has opened to write.
+_PIPE_WAIT = 10.0
 
 
 def silent(line: str) -> None:
@@ -30,7 +38,14 @@ def bounds(interval: Sequence[float] | None) -> str:
 
 def one_line(text: str) -> str:
     """Text on one line: a name may hold a newline, or what a terminal takes for a command."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    # Spaces of other widths stand in many names, and do nothing.
+    if character.isprintable() or category(character) == "Zs":
+        return character
+    return character.encode("unicode_escape").decode()
 
 
 def bytes_shown(text: str) -> str:
@@ -66,6 +81,34 @@ def text_table(rows: Sequence[Sequence[str]], align: str = "") -> list[str]:
     widths = [max((len(row[at]) for row in rows if at < len(row)), default=0) for at in range(columns)]
     sides = align.ljust(columns, "<")
     return ["  ".join(f"{cell:{sides[at]}{widths[at]}}" for at, cell in enumerate(row)).rstrip() for row in rows]
+
+
+def open_given(file: str | os.PathLike[str]) -> BufferedReader:
+    """Open a file that a user names, to read its bytes; raises OSError, on what may never come or end, too.
+
+    A device is refused, and a pipe that nothing opens to write within ten seconds.
+    """
+    mode = os.stat(file).st_mode
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        raise OSError(errno.EINVAL, "a device, not a file")
+    if not stat.S_ISFIFO(mode):
+        return open(file, "rb")
+    opened = Queue[BufferedReader | OSError]()
+
+    def open_pipe() -> None:
+        try:
+            opened.put(open(file, "rb"))  # noqa: SIM115
+        except OSError as error:
+            opened.put(error)
+
+    Thread(target=open_pipe, daemon=True).start()
+    try:
+        found = opened.get(timeout=_PIPE_WAIT)
+    except Empty:
+        raise OSError(errno.ETIMEDOUT, "a pipe that nothing is written to") from None
+    if isinstance(found, OSError):
+        raise found
+    return found
 
 
 def check_writable(file: str | os.PathLike[str], option: str) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchgender.cli.options import check_json, quiet_option, write_json
+from batchgender.cli.options import check_json, print_text, quiet_option, write_json
 from batchgender.errors import UserError
 from batchgender.extras import require_extra
 from batchgender.io import Notify
@@ -81,7 +81,7 @@ def audit(
         source = open_photos(given, None, False, DEFAULT_NAMES, notify)
         answers, trained_on = classified(source, model, notify)
     found = look_over(answers, source, trained_on, notify)
-    click.echo(audit_text(found))
+    print_text(audit_text(found))
     whole = found.accuracy["all"]
     if notice := swapped_labels_notice("the model", whole.accuracy, whole.photos):
         notify(notice)

@@ -2,7 +2,7 @@
 
 import click
 
-from batchgender.cli.options import check_json, quiet_option, write_json
+from batchgender.cli.options import check_json, print_text, quiet_option, write_json
 from batchgender.io import Notify
 
 
@@ -34,6 +34,6 @@ def bench(
     from batchgender.bench import benchmark_text, run_benchmark
 
     found = run_benchmark(photos, models or (None,), workers, notify)
-    click.echo(benchmark_text(found))
+    print_text(benchmark_text(found))
     if json_file:
         write_json(json_file, found.as_dict(), notify)

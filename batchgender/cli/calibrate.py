@@ -2,7 +2,7 @@
 
 import click
 
-from batchgender.cli.options import no_nan, quiet_option
+from batchgender.cli.options import no_nan, print_text, quiet_option
 from batchgender.extras import require_extra
 from batchgender.io import Notify
 
@@ -53,5 +53,5 @@ def calibrate(
     from batchgender.training.calibration import calibrate as fit
     from batchgender.training.calibration import calibration_text
 
-    click.echo(calibration_text(*fit(checkpoint, data, split, target_accuracy, equal_recall, notify, sources)))
+    print_text(calibration_text(*fit(checkpoint, data, split, target_accuracy, equal_recall, notify, sources)))
     notify(f"written: {checkpoint}")

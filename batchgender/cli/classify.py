@@ -21,6 +21,7 @@ from batchgender.cli.options import (
     model_option,
     no_nan,
     notify_thresholds,
+    print_text,
     quiet_option,
     report_options,
     shard_option,
@@ -305,7 +306,7 @@ def classify(
     if dry_run:
         from batchgender.classify import dry_run as dry
 
-        click.echo(dry.dry_run_text(dry.dry_run(classifier, source, faces, notify)))
+        print_text(dry.dry_run_text(dry.dry_run(classifier, source, faces, notify)))
         return
     if engine == "ray" and out:
         from batchgender.classify.ray_actors import RayJob
@@ -325,7 +326,7 @@ def classify(
     figures = finished.figures
     print_figures(figures, err=streaming)
     if finished.prevalence:
-        click.echo(f"\n{prevalence_text(finished.prevalence)}")
+        print_text(f"\n{prevalence_text(finished.prevalence)}")
     if notice := swapped_labels_notice("the model", figures.accuracy, figures.evaluated - figures.unsure):
         notify(notice)
     if not figures.labelled and finished.folders and not no_labels and len(figures.classes) == 2:

@@ -2,7 +2,7 @@
 
 import click
 
-from batchgender.cli.options import check_json, quiet_option, write_json
+from batchgender.cli.options import check_json, print_text, quiet_option, write_json
 from batchgender.errors import UserError
 from batchgender.io import Notify
 
@@ -26,7 +26,7 @@ def compare(first: str, second: str, json_file: str | None, max_flips: int | Non
     from batchgender.report.compare_results import compare_results, comparison_text
 
     found = compare_results(first, second)
-    click.echo(comparison_text(found))
+    print_text(comparison_text(found))
     if json_file:
         write_json(json_file, found.as_dict(), notify)
     if max_flips is not None and found.flipped > max_flips:

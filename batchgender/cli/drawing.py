@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from batchgender.io import one_line
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
@@ -49,7 +51,7 @@ def _print(texts: Sequence[str], drawn: "Callable[[Console], list[RenderableType
     """Print texts, with empty lines between, or on a terminal what `drawn` makes for it, which imports rich."""
     stream = sys.stderr if err else sys.stdout
     if not _draws_on(stream):
-        click.echo("\n\n".join(texts), err=err)
+        click.echo("\n".join(map(one_line, "\n\n".join(texts).split("\n"))), err=err)
         return
     from rich.console import Console
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchgender.cli.options import face_options, foreign_options, no_nan, quiet_option
+from batchgender.cli.options import face_options, foreign_options, no_nan, print_text, quiet_option
 from batchgender.errors import UserError
 from batchgender.io import Notify
 
@@ -96,6 +96,6 @@ def explain(
         raise UserError(
             f"none of the {failed:,} photos could be explained; `batchgender classify` gives each one's error"
         )
-    click.echo("\n".join(written))
+    print_text("\n".join(written))
     left = f"; {failed:,} photos not explained, see above" if failed else ""
     notify(f"{len(written):,} answers explained by {methods[0].title}; written: {out}{left}")

@@ -2,7 +2,7 @@
 
 import click
 
-from batchgender.cli.options import quiet_option
+from batchgender.cli.options import print_text, quiet_option
 from batchgender.extras import require_extra
 from batchgender.io import Notify
 
@@ -94,7 +94,7 @@ def export(
     if compare:
         from batchgender.export.size_table import measure_variants, size_table_text
 
-        click.echo(size_table_text(measure_variants(chosen, data, notify, opset)))
+        print_text(size_table_text(measure_variants(chosen, data, notify, opset)))
         return
     from batchgender.export.export_checkpoint import ExportOptions, export_checkpoint
 

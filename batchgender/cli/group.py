@@ -1,6 +1,7 @@
 """The command line: the group of commands, and how a command ends."""
 
 import io
+import os
 import sys
 import traceback
 from typing import Any
@@ -27,7 +28,7 @@ from batchgender.cli.train import train
 from batchgender.cli.tune import tune
 from batchgender.cli.ui import ui
 from batchgender.errors import UserError, os_reason
-from batchgender.io import bytes_shown
+from batchgender.io import bytes_shown, one_line
 from batchgender.version import __version__
 
 
@@ -39,6 +40,21 @@ def _prepare_streams() -> None:
     if isinstance(sys.stderr, io.TextIOWrapper):
         # In the encoding of its terminal, which shows what it can.
         sys.stderr.reconfigure(errors="backslashreplace")
+        # A console of Windows is no file of bytes.
+        if sys.stderr is sys.__stderr__ and os.name == "posix":
+            stream = io.BufferedWriter(_Unfailing(sys.stderr.fileno(), "wb", closefd=False))
+            sys.stderr = io.TextIOWrapper(stream, sys.stderr.encoding, "backslashreplace", line_buffering=True)
+
+
+class _Unfailing(io.FileIO):
+    """A file whose writes never fail: notices that a full disk has no room for cost no run."""
+
+    def write(self, data: Any, /) -> int:
+        """Write what can be written."""
+        try:
+            return super().write(data) or len(data)
+        except OSError:
+            return len(data)
 
 
 class _Group(click.Group):
@@ -46,7 +62,14 @@ class _Group(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         _prepare_streams()
-        return super().main(*args, **kwargs)
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            # Of --help and the like, which no command prints.
+            if error.filename is not None:
+                raise
+            click.echo(f"Error: can't write to stdout ({os_reason(error)})", err=True)
+            sys.exit(1)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -57,7 +80,11 @@ class _Group(click.Group):
         except UserError as error:
             if show_traceback():
                 traceback.print_exception(error, file=sys.stderr)
-            raise click.ClickException(bytes_shown(str(error)).replace("\n", "\\n")) from error
+            raise click.ClickException(one_line(bytes_shown(str(error)))) from error
+        except click.ClickException as error:
+            # It may quote what was given.
+            error.message = one_line(bytes_shown(error.message))
+            raise
         except MemoryError as error:
             raise click.ClickException("not enough memory; close other programs, or try --workers 1") from error
         except OSError as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from batchgender.errors import UserError, os_reason
-from batchgender.io import Notify, bytes_shown, check_writable, silent, written_whole
+from batchgender.io import Notify, bytes_shown, check_writable, one_line, silent, written_whole
 from batchgender.photos.labels import LabelNames, parse_label_names
 
 if TYPE_CHECKING:
@@ -23,12 +23,17 @@ def print_notice(line: str) -> None:
     """Print a notice to stderr, above a progress bar where there is one."""
     # A terminal of another encoding shows what it can.
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
-    shown = bytes_shown(line).encode(encoding, "backslashreplace").decode(encoding)
+    shown = one_line(bytes_shown(line)).encode(encoding, "backslashreplace").decode(encoding)
     # No bar has been drawn where it was not imported, which takes as long as to open a model.
     if bars := sys.modules.get("tqdm"):
         bars.tqdm.write(shown, file=sys.stderr)
     else:
         print(shown, file=sys.stderr)
+
+
+def print_text(text: str) -> None:
+    """Print a text to stdout, in which names may be quoted that a terminal would take for commands."""
+    click.echo("\n".join(map(one_line, text.split("\n"))))
 
 
 def _notifier(ctx: click.Context, param: click.Parameter, quiet: bool) -> Notify:

@@ -2,7 +2,7 @@
 
 import click
 
-from batchgender.cli.options import check_json, quiet_option, write_json
+from batchgender.cli.options import check_json, print_text, quiet_option, write_json
 from batchgender.io import Notify
 
 
@@ -34,7 +34,7 @@ def prevalence(results: str, measured_on: str, json_file: str | None, notify: No
 
     measured = read_answers(measured_on)
     found = estimate_prevalence(read_answers(results), measured)
-    click.echo(prevalence_text(found))
+    print_text(prevalence_text(found))
     labelled = measured.labelled()
     accuracy = share(int((labelled.predictions == labelled.labels).sum()), len(labelled) - labelled.unsure)
     if notice := swapped_labels_notice("the model", accuracy, len(labelled) - labelled.unsure):

@@ -2,7 +2,7 @@
 
 import click
 
-from batchgender.cli.options import quiet_option
+from batchgender.cli.options import print_text, quiet_option
 from batchgender.io import Notify
 
 
@@ -36,7 +36,7 @@ def publish(
     if dry_run:
         folder = out or f"publish/{publication.name.repository.partition('/')[2]}"
         write_publication(publication, folder)
-        click.echo(folder)
+        print_text(folder)
         notify(f"written, and not uploaded: {', '.join(publication.files)}")
         return
     from batchgender.publish.upload import upload

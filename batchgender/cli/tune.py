@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from batchgender.cli.options import quiet_option
+from batchgender.cli.options import print_text, quiet_option
 from batchgender.extras import require_extra
 from batchgender.io import Notify
 
@@ -41,7 +41,7 @@ def tune(
 
     given = {key: value for key, value in options.items() if value is not None}
     found, interrupted = search(given, data, out, trials, device, notify, resume)
-    click.echo(found.table())
+    print_text(found.table())
     files = ("best.toml", "trials.csv", "tune.png") if found.best else ("trials.csv", "tune.png")
     if found.trials:
         notify(f"written: {', '.join(str(found.plan.out / name) for name in files)}")

@@ -12,6 +12,7 @@ from batchgender.model.onnx_summary import onnx_summary
 from batchgender.model.open_model import Model, named_model, open_model, session_metadata
 from batchgender.model.self_check import run_self_check
 from batchgender.model.session import Session, open_session
+from batchgender.model.trial import try_model
 
 
 def inspect_model_file(name: str) -> dict[str, Any] | None:
@@ -41,10 +42,12 @@ def inspect_model_file(name: str) -> dict[str, Any] | None:
 
 def read_metadata(file: str) -> ModelInfo | None:
     """The metadata of an ONNX file; None where it is not from batchgender. Raises UserError as `open_session` does."""
+    try_model(file)
     return session_metadata(open_session(file), file)
 
 
 def _inspect_onnx(file: str) -> dict[str, Any]:
+    try_model(file)
     session = open_session(file)
     info = session_metadata(session, file)
     model: Model | None = None

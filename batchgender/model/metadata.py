@@ -4,6 +4,7 @@ import json
 import math
 import os
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -15,6 +16,12 @@ METADATA_KEY = "batchgender"
 EXTRA_FILE = "batchgender.json"
 SCHEMA = 1
 LARGEST_INPUT = 16_384
+# Bytes of the metadata in an archive; files of ours have a thousandth of it.
+_LARGEST_JSON = 2**26
+# Pictures of a self-check: files of ours have two.
+_PICTURES = 100
+# The report counts each pair of them.
+_CLASSES = 1000
 # Fields whose names in files are older than those in the code.
 _NAMES_IN_FILES = {"self_check": "golden", "self_check_tolerance": "golden_tolerance"}
 
@@ -157,31 +164,39 @@ class ModelInfo:
         if newer:
             raise UserError(f"{file}: written by a newer batchgender; upgrade this one")
         given = {key: data[name] for key in cls.__dataclass_fields__ if (name := _NAMES_IN_FILES.get(key, key)) in data}
-        for key, (sound, wants) in _FIELDS.items():
-            if key in given or key in _REQUIRED:
-                try:
-                    right = key in given and sound(given[key], given)
-                except (TypeError, ValueError, OverflowError, KeyError):
-                    right = False
-                if not right:
-                    name = _NAMES_IN_FILES.get(key, key)
-                    raise UserError(
-                        f"{file}: its batchgender metadata is damaged: the field {name} wants {wants};"
-                        " export the model again"
-                    )
+        if problem := wrong_field(given):
+            raise UserError(f"{file}: its batchgender metadata is damaged: {problem}; export the model again")
         for key, kind in (("calibration", CalibrationFit), ("metrics", SplitFigures), ("compression", Compression)):
             if key in given:
                 given[key] = kind.from_dict(given[key])
         return cls(**given)
 
 
+def wrong_field(given: Mapping[str, Any]) -> str:
+    """Which of these fields of a ModelInfo, as plain data, is missing or damaged, and what it wants; "" for none."""
+    for key, (sound, wants) in _FIELDS.items():
+        if key in given or key in _REQUIRED:
+            try:
+                right = key in given and sound(given[key], given)
+            except (TypeError, ValueError, OverflowError, KeyError):
+                right = False
+            if not right:
+                return f"the field {_NAMES_IN_FILES.get(key, key)} wants {wants}"
+    return ""
+
+
 def read_archive_metadata(file: str) -> ModelInfo | None:
     """The metadata of a TorchScript, torch.export or LiteRT file, without its runtime; None where it has none."""
+    # A pipe would be waited for.
+    if not os.path.isfile(file):
+        return None
     try:
         with zipfile.ZipFile(file) as archive:
-            found = [name for name in archive.namelist() if name.endswith(f"extra/{EXTRA_FILE}")]
-            return ModelInfo.from_json(archive.read(found[0]).decode("utf-8"), file) if found else None
-    except (OSError, zipfile.BadZipFile, UnicodeDecodeError):
+            found = [entry for entry in archive.infolist() if entry.filename.endswith(f"extra/{EXTRA_FILE}")]
+            if not found or found[0].file_size > _LARGEST_JSON:
+                return None
+            return ModelInfo.from_json(archive.read(found[0]).decode("utf-8"), file)
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, UnicodeDecodeError):
         return None
 
 
@@ -216,7 +231,8 @@ def _table(value: Any, _: Mapping[str, Any]) -> bool:
 
 
 def _classes(value: Any, _: Mapping[str, Any]) -> bool:
-    named = isinstance(value, list) and all(isinstance(name, str) and name for name in value)
+    few = isinstance(value, list) and len(value) <= _CLASSES
+    named = few and all(isinstance(name, str) and name for name in value)
     # JSON may hold half a surrogate pair, which is no UTF-8: to encode it raises a ValueError.
     return named and len(value) == len(set(value)) >= 2 and bool("".join(value).encode())
 
@@ -237,7 +253,7 @@ _Sound = Callable[[Any, Mapping[str, Any]], bool]
 _REQUIRED = ("classes", "input_size", "mean", "std")
 # What each field wants: a test of its value, beside the fields before it, and the words of the error.
 _FIELDS: dict[str, tuple[_Sound, str]] = {
-    "classes": (_classes, "a list of two or more different names"),
+    "classes": (_classes, f"a list of two or more different names, up to {_CLASSES:,}"),
     "input_size": (
         lambda value, _: isinstance(value, int) and _is_number(value) and 0 < value <= LARGEST_INPUT,
         f"a whole number from 1 to {LARGEST_INPUT:,}",
@@ -247,7 +263,10 @@ _FIELDS: dict[str, tuple[_Sound, str]] = {
     "temperature": (lambda value, _: _numbers([value], 1) and value > 0, "a number above 0"),
     "bias": (lambda value, given: value == [] or _numbers(value, len(given["classes"])), "a number for each class"),
     "thresholds": (_thresholds, "a number for each class that it names"),
-    "self_check": (lambda value, _: isinstance(value, list), "a list of pictures"),
+    "self_check": (
+        lambda value, _: isinstance(value, list) and len(value) <= _PICTURES,
+        f"a list of up to {_PICTURES} pictures",
+    ),
     "self_check_tolerance": (lambda value, _: _numbers([value], 1) and 0 <= value <= 1, "a number from 0 to 1"),
     "framing": (_framing, "a margin from 0 to 5 and a face_share above 0, up to 2"),
     "flip": (lambda value, _: isinstance(value, bool), "true or false"),

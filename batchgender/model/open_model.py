@@ -14,7 +14,8 @@ from batchgender.io import Notify, silent
 from batchgender.model.foreign_options import NOTHING_SAID, ForeignOptions
 from batchgender.model.hub_file import fetch_hub_file, is_hub_name
 from batchgender.model.metadata import METADATA_KEY, ModelInfo
-from batchgender.model.session import CPU, Session, open_session, provider_named, session_over
+from batchgender.model.session import CPU, Session, check_model_file, open_session, provider_named, session_over
+from batchgender.model.trial import try_model
 from batchgender.version import __version__
 
 if TYPE_CHECKING:
@@ -121,6 +122,9 @@ def open_model(
     """
     asked = str(default_model()) if file is None else os.fspath(file)
     name = named_model(asked, notify)
+    check_model_file(name)
+    if not session and Path(name) != PACKAGED_MODEL:
+        try_model(name)
     # The file is hashed on a core that is idle while the session is made.
     with ThreadPoolExecutor(1) as pool:
         hashed = pool.submit(_digest, name)

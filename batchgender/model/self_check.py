@@ -5,6 +5,8 @@ and wrong. A program that embeds the file decodes these pictures in its own way,
 """
 
 import base64
+import math
+import struct
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +21,7 @@ from batchgender.model.agreement import Predict, difference
 from batchgender.model.metadata import ModelInfo
 from batchgender.model.open_model import Model
 from batchgender.photos.decode import decode
+from batchgender.photos.file_type import HEAD, picture_format
 from batchgender.photos.generated import generated_pictures
 
 Image = NDArray[np.uint8]
@@ -28,6 +31,7 @@ _SIZES = ((56, 48), (300, 360))
 _CANDIDATES = 24
 # A step of so many shades: fewer of them take fewer bytes.
 _SHADES = 64
+_MOST_PIXELS = 1_000_000
 
 
 def self_check_pictures(predict: Predict) -> list[Image]:
@@ -86,7 +90,11 @@ def _scaled(image: Image, size: tuple[int, int]) -> Image:
 
 
 def _picture(entry: dict[str, Any]) -> Image:
-    return decode(base64.b64decode(entry["png"]))
+    data = base64.b64decode(entry["png"])
+    # A PNG begins with its size, and a few bytes of it may claim many pixels.
+    if picture_format(data[:HEAD]) != "PNG" or math.prod(struct.unpack_from(">II", data, 16)) > _MOST_PIXELS:
+        raise ValueError
+    return decode(data)
 
 
 def _least_changes(predict: Predict, images: Image) -> NDArray[np.float32]:

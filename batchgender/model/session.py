@@ -1,9 +1,12 @@
 """A session over an ONNX file: onnxruntime on one of its providers, or OpenVINO, behind one `run`."""
 
 import importlib.util
+import os
 import re
+import stat
 import textwrap
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,22 +70,34 @@ def installed() -> list[str]:
     return [*found, "openvino"] if importlib.util.find_spec("openvino") else found
 
 
-def open_session(file: str) -> Session:
-    """Open a file on onnxruntime's CPU provider; raises UserError where it is missing, damaged or no model."""
+def check_model_file(file: str) -> None:
+    """Raise UserError where a file is missing, empty, or what would be waited for; it is not opened."""
     try:
-        with open(file, "rb") as stream:
-            if not stream.read(1):
-                raise UserError(f"{file}: an empty file, no model")
+        with open(file, "rb") if os.path.isfile(file) else nullcontext():
+            status = os.stat(file)
     except FileNotFoundError as error:
         raise UserError(f"{file}: no such model file; check --model, or make one with `batchgender export`") from error
     except OSError as error:
         raise UserError(f"{file}: can't read the model ({os_reason(error)})") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError(f"{file}: a folder, pipe or device, not a model file")
+    if not status.st_size:
+        raise UserError(f"{file}: an empty file, no model")
+
+
+def open_session(file: str) -> Session:
+    """Open a file on onnxruntime's CPU provider; raises UserError where it is missing, damaged or no model."""
+    check_model_file(file)
     try:
         session = _onnxruntime(file, CPU)
     except Exception as error:  # onnxruntime's exceptions have no common base.
         if "External data path does not exist" in str(error):
             raise UserError(
                 f"{file}: its weights are in another file, which is not beside it; keep the two together"
+            ) from error
+        if "External data path" in str(error):
+            raise UserError(
+                f"{file}: says that its weights are in a file outside its folder, which is not read"
             ) from error
         for what, pattern in _NEWER.items():
             if found := pattern.search(str(error)):
@@ -146,7 +161,8 @@ def _onnxruntime(file: str, provider: str, graph: bytes | None = None) -> Sessio
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
     wanted = list(dict.fromkeys([_ONNXRUNTIME[provider], _ONNXRUNTIME[CPU]]))
-    session = ort.InferenceSession(graph or file, options, providers=wanted)
+    # Its own way to try again prints to stdout.
+    session = ort.InferenceSession(graph or file, options, providers=wanted, enable_fallback=0)
     metadata = session.get_modelmeta().custom_metadata_map
     label = f"onnxruntime {session.get_providers()[0]}"
 

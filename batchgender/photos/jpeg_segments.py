@@ -26,6 +26,8 @@ _MARKER = re.compile(rb"(?<!\xff)\xff++[^\x00\xff]")
 _AFTER_SCAN = re.compile(rb"(?<!\xff)\xff++[^\x00\xff\xd0-\xd7]")
 # A scan codes each block of 8 x 8 pixels in a bit or more, but where one arithmetic code stands for many.
 _PIXELS_A_BYTE = 512
+# Photos have up to some hundred segments, each of which costs some steps of Python.
+_SEGMENTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -135,10 +137,12 @@ def read_header(data: bytes) -> JpegHeader:
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Yield the marker, begin and end of each segment up to the first scan's, that one too.
 
-    As libjpeg does, it goes on behind bytes that belong to no segment.
+    As libjpeg does, it goes on behind bytes that belong to no segment; it ends where there are more than any photo has.
     """
     at, marker = 2, 0
-    while marker != SCAN and at + 4 <= len(data):
+    for _ in range(_SEGMENTS):
+        if marker == SCAN or at + 4 > len(data):
+            return
         marker = data[at + 1]
         if data[at] != 0xFF or marker in (0x00, 0xFF):
             found = _MARKER.search(data, at)
@@ -170,10 +174,12 @@ def sound_header(data: bytes, header: JpegHeader) -> bytes:
 
 
 def scans_of(data: bytes, header: JpegHeader) -> Scans:
-    """Find the scans, up to the first marker that does not stand between scans."""
+    """Find the scans, up to the first marker that does not stand between scans, or more segments than photos have."""
     at = end = header.scan
     starts, intervals, interval = [], [], header.interval
-    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] in _BETWEEN_SCANS:
+    for _ in range(_SEGMENTS):
+        if at + 4 > len(data) or data[at] != 0xFF or data[at + 1] not in _BETWEEN_SCANS:
+            break
         behind = at + 2 + int.from_bytes(data[at + 2 : at + 4])
         if data[at + 1] == _RESTART_INTERVAL:
             interval = int.from_bytes(data[at + 4 : at + 6])

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 from batchgender.errors import UnreadablePhoto
 from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
 from batchgender.photos.reading import read_regular, regular_size
+
+# A backslash that would be taken for the first of an undecoded byte.
+_ESCAPE = re.compile(r"\\(?=x[0-9a-f]{2})")
 
 
 class Content(Protocol):
@@ -139,5 +143,12 @@ def content_hash(data: bytes | bytearray | memoryview | NDArray[np.uint8]) -> st
 
 
 def printable(path: str) -> str:
-    r"""Show a path as valid UTF-8: bytes that are not become `\xNN`."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace") if os.name == "posix" else path
+    r"""Show a path as valid UTF-8: bytes that are not become `\xNN`.
+
+    A backslash that stands before such an `xNN` in the name itself becomes `\x5c`: two paths are never shown alike.
+    """
+    if os.name != "posix":
+        return path
+    if "\\x" in path:
+        path = _ESCAPE.sub(r"\\x5c", path)
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -294,9 +294,13 @@ def _matches(pattern: str, leave_out: str | None) -> list[str]:
     """What a pattern matches, but for what lies in `leave_out`, or its wildcards find in folders that systems make."""
     named = set(Path(pattern).parts)
     left_out = leave_out and Path(os.path.realpath(leave_out))
+    try:
+        matches = glob.glob(pattern, recursive=True)
+    except RecursionError as error:
+        raise UserError(f"{printable(pattern)}: folders too deep for a pattern; give the folder itself") from error
     return [
         file
-        for file in glob.glob(pattern, recursive=True)
+        for file in matches
         if not any(part not in named and made_by_a_system(part) for part in Path(file).parts[:-1])
         and not (left_out and left_out in (folder := Path(os.path.realpath(os.path.dirname(file))), *folder.parents))
     ]

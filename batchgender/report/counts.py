@@ -185,6 +185,13 @@ class RowCounts:
 
 
 def uncalibrated(probabilities: Sequence[float], temperature: float, bias: Sequence[float]) -> list[float]:
-    """The probabilities before calibration: (p / e ** bias) ** T, normalised, is softmax(logits)."""
-    powers = [(p / math.exp(b)) ** temperature for p, b in zip(probabilities, bias, strict=True)]
+    """The probabilities before calibration: (p / e ** bias) ** T, normalised, is softmax(logits).
+
+    They are those after it where numbers can't hold what a calibration that means nothing asks for.
+    """
+    logits = [temperature * (math.log(p) - b if p > 0 else -math.inf) for p, b in zip(probabilities, bias, strict=True)]
+    largest = max(logits)
+    if not math.isfinite(largest):
+        return list(probabilities)
+    powers = [math.exp(logit - largest) for logit in logits]
     return [power / sum(powers) for power in powers]

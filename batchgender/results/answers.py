@@ -84,8 +84,10 @@ def _answers(rows: Iterable[Mapping[str, str]], title: str) -> Answers:
     stated: list[tuple[str, str]] = []
     for row in rows:
         columns = columns or [name for name in row if name.startswith("p_")]
-        if not columns or "label" not in row:
+        if not columns or (not paths and not left_out and "label" not in row):
             raise UserError(f"{title}: no results file, for it has no columns of probabilities and labels")
+        if "label" not in row or any(name not in row for name in columns):
+            raise UserError(f"{title}: damaged: its rows have not all the same columns")
         if not row["prediction"].strip():
             left_out.append(row["path"])
             continue

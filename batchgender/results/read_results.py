@@ -37,7 +37,7 @@ def read_results(file: str) -> Iterator[dict[str, str]]:
     except UnicodeDecodeError as error:
         raise UserError(f"{file}: no results file in UTF-8; save it in that encoding") from error
     # Of JSON and of Arrow, too, and of gzip.
-    except (csv.Error, ValueError, EOFError, zlib.error) as error:
+    except (csv.Error, ValueError, RecursionError, EOFError, zlib.error) as error:
         raise UserError(f"{file}: damaged, or no results file that classify wrote") from error
 
 
@@ -74,7 +74,7 @@ def _parquet_rows(file: str) -> Iterator[dict[str, str]]:
     from pyarrow.parquet import ParquetFile
 
     # Opened here: a name may look like an address.
-    with open(file, "rb") as stream:
+    with open_bytes(file) as stream:
         for batch in ParquetFile(stream).iter_batches(4096):
             yield from map(_cells, batch.to_pylist())
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from batchgender.errors import UserError, os_reason
-from batchgender.io import silent
+from batchgender.io import one_line, silent
 from batchgender.lock import lock_file, locked
 from batchgender.results.csv_style import EXACT, CsvStyle
 from batchgender.results.keeping import Keeping, Pending
@@ -101,7 +101,9 @@ class CsvStream:
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write rows; raises UserError where the stream takes no more."""
-        self._write([self._style.cells(self._layout.cells(row)) for row in rows])
+        cells = [self._style.cells(self._layout.cells(row)) for row in rows]
+        # A terminal would take what some names hold for commands.
+        self._write([list(map(one_line, each)) for each in cells] if self._stream.isatty() else cells)
 
     def _write(self, lines: Sequence[Sequence[str]]) -> None:
         try:

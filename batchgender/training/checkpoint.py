@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from batchgender.errors import UserError, os_reason
 from batchgender.io import first_line, written_whole
-from batchgender.model.metadata import METADATA_KEY, CalibrationFit, ModelInfo, SplitFigures
+from batchgender.model.metadata import METADATA_KEY, CalibrationFit, ModelInfo, SplitFigures, wrong_field
 from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
 from batchgender.training.networks.deployed import Deployed
 from batchgender.training.networks.registry import build
@@ -161,6 +162,8 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
 
 def load(path: str | Path) -> Checkpoint:
     """Read a checkpoint; raises UserError where it is missing, damaged, or not ours. Runs no code from it."""
+    if Path(path).exists() and not Path(path).is_file():
+        raise UserError(f"{path}: a folder, pipe or device, not a checkpoint")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TorchScript files are loaded with a warning, and refused below.
@@ -178,9 +181,48 @@ def load(path: str | Path) -> Checkpoint:
     if data.pop("schema") > _SCHEMA:
         raise UserError(f"{path}: written by a newer batchgender; upgrade this one")
     try:
-        return _from_dict(data)
+        checkpoint = _from_dict(data)
     except (TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path}: a checkpoint of batchgender with parts missing; train again") from error
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    if problem := _problem(checkpoint):
+        raise UserError(f"{path}: a damaged checkpoint: {problem}; train again")
+    return checkpoint
+
+
+def _problem(checkpoint: Checkpoint) -> str:
+    """What is wrong with what a file held as a checkpoint, "" for nothing."""
+    recipe, calibration, run = checkpoint.recipe, checkpoint.calibration, checkpoint.run
+    problem = wrong_field(
+        {
+            "classes": checkpoint.classes,
+            **{"input_size": recipe.input_size, "mean": list(recipe.mean), "std": list(recipe.std)},
+            **{"temperature": calibration.temperature, "bias": calibration.bias, "thresholds": calibration.thresholds},
+            **{"framing": checkpoint.framing, "dataset": checkpoint.source, "license": checkpoint.license},
+        }
+    )
+    if problem:
+        return problem
+    kinds = {
+        "epoch": (run.epoch, int),
+        "fingerprint": (run.fingerprint, str),
+        "labels": (checkpoint.labels, str),
+        **{"history": (run.history, list), "optimizer": (run.optimizer, dict)},
+        **{"weights": (checkpoint.weights, dict), "live": (run.live, dict), "auxiliary": (run.auxiliary, dict)},
+    }
+    if wrong := next((name for name, (value, kind) in kinds.items() if not isinstance(value, kind)), ""):
+        return f"the field {wrong} is of another kind"
+    if not all(isinstance(record, dict) for record in run.history):
+        return "the field history is of another kind"
+    named = [*checkpoint.weights.items(), *run.live.items(), *run.auxiliary.items()]
+    if not all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in named):
+        return "its weights are no tensors"
+    names = checkpoint.label_names.given
+    lists = isinstance(names, dict) and all(isinstance(listed, list | tuple) for listed in names.values())
+    if not lists or not all(isinstance(name, str) for name in chain(names, *names.values())):
+        return "the field label_names is of another kind"
+    return ""
 
 
 def _from_dict(data: dict[str, Any]) -> Checkpoint:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgender.errors import UserError, os_reason
-from batchgender.io import first_line
+from batchgender.io import first_line, open_given
 
 DEFAULT_RECIPE = "seed"
 _BUILT_IN = files("batchgender.training") / "recipes"
@@ -127,6 +127,8 @@ class Recipe:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Recipe":
         """Read what `as_dict` wrote; raises UserError on keys that this version does not know, and bad values."""
+        if not isinstance(data, dict):
+            raise UserError(f"a recipe is a table of keys and values, not {data!r}")
         unknown = sorted(set(data) - {f.name for f in fields(cls)})
         if unknown:
             raise UserError(f"the recipe has keys that this version does not know: {', '.join(unknown)}")
@@ -147,7 +149,8 @@ def find_recipe(name: str) -> Recipe:
     if path.suffix not in (".toml", ".json"):
         raise UserError(f"{name}: no recipe; choose from {', '.join(recipe_names())}, or name a file .toml or .json")
     try:
-        text = path.read_text(encoding="utf-8")
+        with open_given(path) as stream:
+            text = stream.read().decode()
         data = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except OSError as error:
         raise UserError(f"{name}: can't read the recipe ({os_reason(error)})") from error

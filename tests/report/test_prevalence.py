@@ -14,7 +14,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from batchgender.errors import UserError
 from batchgender.report.prevalence import Prevalence, estimate_prevalence, kolmogorov, nearest_shares
-from batchgender.results.answers import Answers
+from batchgender.results.answers import Answers, read_answers
 
 Cli = Callable[..., Any]
 TWO = ("Female", "Male")
@@ -203,3 +203,13 @@ def test_the_figures_are_the_same_at_each_call(files: tuple[Path, Path]) -> None
         return estimate_prevalence(*(read_answers(str(file)) for file in files))
 
     assert estimate() == estimate()
+
+
+def test_rows_that_have_other_columns_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    row = {"path": "a.jpg", "prediction": "Male", "confidence": 0.9, "p_male": 0.9, "label": "Male", "error": ""}
+    file.write_text(
+        f"{json.dumps(row)}\n{json.dumps({**row, 'p_male': None, 'path': 'b.jpg'}).replace('p_male', 'p_mle')}\n"
+    )
+    with pytest.raises(UserError, match="not all the same columns"):
+        read_answers(str(file))

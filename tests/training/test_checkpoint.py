@@ -90,3 +90,23 @@ def test_a_checkpoint_with_parts_missing_is_one_line(cli: Any, tmp_path: Path, m
 def test_what_only_a_resumed_run_needs_is_left_out() -> None:
     state = RunState(2, "f", [{"epoch": 2}], {"state": {}}, {"w": torch.ones(1)}, {"w": torch.ones(1)})
     assert state.without_training() == RunState(2, "f", [{"epoch": 2}])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *[("classes", value) for value in (5, None, [1, 2], ["a", "a"], "ab", ["\ud800", "b"])],
+        *[("recipe", value) for value in (5, None)],
+        *[("weights", value) for value in (5, None, {"a": 5})],
+        *[("bias", value) for value in (None, ["a"], [1.0])],
+        *[("thresholds", value) for value in (5, {"x": "y"})],
+        *[("temperature", value) for value in (None, 0, float("nan"))],
+        *[("source", 5), ("history", [5]), ("label_names", {5: 5}), ("framing", {"margin": "x"}), ("live", 5)],
+    ],
+)
+def test_a_checkpoint_with_a_field_that_is_wrong_is_refused(
+    trained: Path, tmp_path: Path, cli: Any, field: str, value: Any
+) -> None:
+    file = tmp_path / "wrong.pt"
+    torch.save({**torch.load(trained / "best.pt", weights_only=True), field: value}, file)
+    assert str(file) in one_line_error(cli("inspect", file))

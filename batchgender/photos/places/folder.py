@@ -40,41 +40,57 @@ class Folder:
     def photos(self, findings: Findings) -> Iterator[Photo]:
         """Yield its photos in the order of their paths."""
         root = os.path.basename(os.path.abspath(self.folder))
-        return self._walk(self.folder, self.prefix, root, (), findings)
-
-    def _walk(
-        self, folder: str, prefix: str, root: str, above: tuple[tuple[int, int], ...], findings: Findings
-    ) -> Iterator[Photo]:
-        try:
-            status = os.stat(folder)
-            here = (status.st_dev, status.st_ino)
-            if findings.is_left_out(here):
-                return
-            if here in above:
-                findings.notify_once(f"{printable(folder)}: a link back to a folder above it, not followed")
-                return
-            with os.scandir(folder) as found:
-                # A folder sorts as its name and "/", so that this order is the order of the whole paths.
-                entries = sorted((entry.name + "/" if _is_folder(entry) else entry.name) for entry in found)
-        except OSError as error:
-            findings.not_listed(
-                f"{printable(folder)}: can't list this folder ({os_reason(error)}), its photos are missing"
-            )
-            return
-        for name in entries:
-            if name.startswith("."):
-                continue
-            if name.endswith("/"):
+        # The folders on the way down to this one, as a list: they may lie deeper than calls can.
+        way = list[_Level]()
+        _enter(self.folder, self.prefix, way, findings)
+        while way:
+            level = way[-1]
+            name = next(level.names, None)
+            if name is None:
+                way.pop()
+            elif name.endswith("/"):
                 if not is_system_folder(name[:-1]):
-                    yield from self._walk(
-                        os.path.join(folder, name[:-1]), prefix + name, root, (*above, here), findings
-                    )
+                    _enter(os.path.join(level.folder, name[:-1]), level.prefix + name, way, findings)
+            elif name.startswith("."):
+                continue
             elif findings.fps and is_video(name):
-                yield from Video(os.path.join(folder, name), prefix + name, root).photos(findings)
-            elif is_photo(file := os.path.join(folder, name)):
-                yield Photo(printable(prefix + name), LocalFile(file), root, findings.names)
+                yield from Video(os.path.join(level.folder, name), level.prefix + name, root).photos(findings)
+            elif is_photo(file := os.path.join(level.folder, name)):
+                yield Photo(printable(level.prefix + name), LocalFile(file), root, findings.names)
             else:
                 findings.skip(name)
+
+
+@dataclass(frozen=True)
+class _Level:
+    """A folder that is walked: its path, what begins the paths of its photos, and its names that are left.
+
+    `key` is its device and inode.
+    """
+
+    folder: str
+    prefix: str
+    key: tuple[int, int]
+    names: Iterator[str]
+
+
+def _enter(folder: str, prefix: str, way: list[_Level], findings: Findings) -> None:
+    """List a folder, and add it to the way down, unless it is left out, or on it already."""
+    try:
+        status = os.stat(folder)
+        here = (status.st_dev, status.st_ino)
+        if findings.is_left_out(here):
+            return
+        if any(here == level.key for level in way):
+            findings.notify_once(f"{printable(folder)}: a link back to a folder above it, not followed")
+            return
+        with os.scandir(folder) as found:
+            # A folder sorts as its name and "/", so that this order is the order of the whole paths.
+            entries = sorted((entry.name + "/" if _is_folder(entry) else entry.name) for entry in found)
+    except OSError as error:
+        findings.not_listed(f"{printable(folder)}: can't list this folder ({os_reason(error)}), its photos are missing")
+        return
+    way.append(_Level(folder, prefix, here, iter(entries)))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple
 
 from batchgender.csv_files import CsvText, as_text, csv_text
 from batchgender.errors import UserError, os_reason
-from batchgender.io import first_line
+from batchgender.io import first_line, open_given
 from batchgender.photos.photo import printable
 
 STDIN = "-"
@@ -152,7 +152,7 @@ def _kept(file: str, title: str, null: bool) -> tuple[mmap.mmap, str]:
 
 def _opened(file: str) -> nullcontext[IO[bytes]] | IO[bytes]:
     if file != STDIN:
-        return open(file, "rb")
+        return open_given(file)
     if sys.stdin is None:
         raise UserError("stdin is closed; give --from-list a file")
     # It is the caller's, and stays open.

@@ -81,7 +81,10 @@ def _notify_unknown_names(source: str, classes: Sequence[str], notify: Notify) -
 
 def _parquet_files(folder: Path) -> list[Path]:
     """The parquet files under a folder, but for hidden ones and those in folders that systems make."""
-    found = sorted(folder.rglob("*.parquet"))
+    try:
+        found = sorted(folder.rglob("*.parquet"))
+    except RecursionError as error:
+        raise UserError(f"{folder}: its folders lie too deep in each other; give one further down") from error
     return [file for file in found if not any(map(is_system_folder, file.relative_to(folder).parts))]
 
 

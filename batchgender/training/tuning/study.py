@@ -132,6 +132,8 @@ def resumed_plan(
     try:
         recipe = Recipe.from_dict(before["recipe"])
         begun_on, photos, begun_for = before["source"], before["photos"], study.user_attrs["trials"]
+        if not (isinstance(begun_on, str) and type(begun_for) is int and begun_for > 0):
+            raise UserError("its source is no text, or its number of trials none from 1")
     except (KeyError, UserError) as error:
         raise UserError(f"{database}: damaged, or begun by another version of batchgender ({error})") from error
     options = dict(given)
@@ -154,4 +156,5 @@ def requeue_running_trials(study: optuna.Study) -> None:
     last = study.get_trials(deepcopy=False)[-1]
     # Stopped before it is waiting, this is done again; after, nothing is left to do.
     if last.state == TrialState.FAIL:
-        study.enqueue_trial({**last.system_attrs.get("fixed_params", {}), **last.params})
+        fixed = last.system_attrs.get("fixed_params", {})
+        study.enqueue_trial({**(fixed if isinstance(fixed, dict) else {}), **last.params})

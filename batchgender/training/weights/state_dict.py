@@ -1,5 +1,6 @@
 """Reading a file of weights, and fitting its tensors to a network's names."""
 
+import os
 import re
 import warnings
 import zipfile
@@ -17,6 +18,8 @@ _OLD_DENSENET = re.compile(r"(.*denselayer\d+\.(?:norm|conv))\.([12]\.\w+)")
 
 def read_weights(path: str) -> Any:
     """Read a file of weights, on the CPU."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UserError(f"{path}: a folder, pipe or device, not a file of weights")
     try:
         if path.endswith(".safetensors"):
             from safetensors.torch import load_file
