@@ -63,7 +63,7 @@ def merge_results(
         if not finished:
             # What is in it is soon made again.
             sink.close()
-            for file in (sink.part, sink.sidecar):
+            for file in (sink.part, *(each for each in sink.files.beside if ".part" in each.name)):
                 file.unlink(missing_ok=True)
     figures = counts.figures()
     written = reports if figures.labelled or asked else ()

@@ -374,7 +374,8 @@ def classify(
 
 def _check_engine(ctx: click.Context, out: str | None, from_list: str | None, provider: str) -> None:
     """Raise UsageError where an option is given that is for one process."""
-    for name in ("shard", "dry_run", "measured_on", "explained"):
+    alone = ("shard", "dry_run", "measured_on", "explained", "update", "retry_errors", "max_errors", "log_json")
+    for name in alone:
         if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             shown = "explain" if name == "explained" else name.replace("_", "-")
             raise click.UsageError(f"--{shown} and --engine ray exclude each other")

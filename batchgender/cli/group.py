@@ -83,7 +83,7 @@ class _Group(click.Group):
             raise click.ClickException(one_line(bytes_shown(str(error)))) from error
         except click.ClickException as error:
             # It may quote what was given.
-            error.message = one_line(bytes_shown(error.message))
+            vars(error)["message"] = one_line(bytes_shown(error.message))
             raise
         except MemoryError as error:
             raise click.ClickException("not enough memory; close other programs, or try --workers 1") from error

@@ -51,7 +51,7 @@ def merge(
     Example:
       batchgender merge parts/*.csv --out results.csv
     """
-    if (csv_bom or csv_safe) and not out.endswith(".csv"):
+    if (csv_bom or csv_safe) and not out.endswith((".csv", ".csv.gz")):
         raise click.UsageError(f"--csv-bom and --csv-safe are for a CSV; --out {out} is none")
     from batchgender.classify.merge_results import check_merge, merge_results
     from batchgender.lock import locked

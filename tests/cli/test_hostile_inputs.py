@@ -164,8 +164,8 @@ def test_notices_that_can_not_be_written_cost_no_run(red_or_blue: Path, tmp_path
     program = f'"{sys.executable}" -m batchgender'
     line = f'{program} classify photos --model "{red_or_blue}" --faces off --out'
     for name, redirected in (("full.csv", "2>/dev/full"), ("closed.csv", ">&- 2>&-")):
-        done = subprocess.run(["sh", "-c", f"{line} {name} {redirected}"], cwd=tmp_path, timeout=60)
-        assert done.returncode == 0
+        ended = subprocess.run(["sh", "-c", f"{line} {name} {redirected}"], cwd=tmp_path, timeout=60)
+        assert ended.returncode == 0
         assert len((tmp_path / name).read_text().splitlines()) == 2
     done = subprocess.run(
         ["sh", "-c", f"{program} --help >/dev/full"], cwd=tmp_path, capture_output=True, text=True, timeout=60

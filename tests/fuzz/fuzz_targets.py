@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from photo_files import PORTRAIT, encoded, png, tiff
@@ -37,7 +38,7 @@ class Target:
 
 
 def _images() -> list[tuple[str, bytes]]:
-    plain = {
+    plain: dict[str, tuple[str, dict[str, Any]]] = {
         ".jpg": ("JPEG", {}),
         ".progressive.jpg": ("JPEG", {"progressive": True}),
         ".webp": ("WebP", {}),
@@ -81,7 +82,13 @@ def _archives() -> list[tuple[str, bytes]]:
             for name, data in members.items():
                 packed.writestr(name, data)
         found.append((".zip", stream.getvalue()))
-    for mode, ending in (("w", ".tar"), ("w:gz", ".tar.gz"), ("w:bz2", ".tar.bz2"), ("w:xz", ".tar.xz")):
+    modes: tuple[tuple[Any, str], ...] = (
+        ("w", ".tar"),
+        ("w:gz", ".tar.gz"),
+        ("w:bz2", ".tar.bz2"),
+        ("w:xz", ".tar.xz"),
+    )
+    for mode, ending in modes:
         stream = io.BytesIO()
         with tarfile.open(fileobj=stream, mode=mode) as tar:
             for name, data in members.items():

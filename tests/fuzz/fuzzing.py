@@ -24,7 +24,7 @@ if __name__ == "__main__":
     sys.path[1:1] = [str(tests), str(tests.parent)]
 
 from fuzz_mutation import mutated
-from fuzz_targets import EXPECTED, NAMES, target
+from fuzz_targets import EXPECTED, NAMES, Target, target
 
 # What a worker is at: its input, the wall-clock and processor seconds at which it began, and whether it has ended.
 _STATE = struct.Struct("=qdd?")
@@ -43,7 +43,7 @@ class Report:
     peak: int = 0
 
 
-def read_one(name: str, seed: int, number: int, folder: Path, loaded: object = None) -> str:
+def read_one(name: str, seed: int, number: int, folder: Path, loaded: Target | None = None) -> str:
     """Read one input; "read", "refused", or what went wrong."""
     found = loaded or target(name)
     ending, data = found.seeds[number % len(found.seeds)]

@@ -32,7 +32,9 @@ def write_graph(
 def division(path: Path) -> Path:
     """The smallest integer by -1: a signal, on processors of the kind x86."""
     node = helper.make_node("Div", ["a", "b"], ["probabilities"])
-    return write_graph(path, [node], {"a": np.int32([-(2**31)]), "b": np.int32([-1])}, TensorProto.INT32)
+    return write_graph(
+        path, [node], {"a": np.array([-(2**31)], np.int32), "b": np.array([-1], np.int32)}, TensorProto.INT32
+    )
 
 
 def normalisation(path: Path) -> Path:
@@ -46,8 +48,8 @@ def loop(path: Path) -> Path:
     values = [("i", TensorProto.INT64, []), ("go", TensorProto.BOOL, []), ("x", TensorProto.FLOAT, [1])]
     again = [helper.make_node("Identity", ["go"], ["go_on"]), helper.make_node("Identity", ["x"], ["y"])]
     outputs = [("go_on", TensorProto.BOOL, []), ("y", TensorProto.FLOAT, [1])]
-    infos = [[helper.make_tensor_value_info(*each) for each in some] for some in (values, outputs)]
-    body = helper.make_graph(again, "body", *infos)
+    given, found = ([helper.make_tensor_value_info(*each) for each in some] for some in (values, outputs))
+    body = helper.make_graph(again, "body", given, found)
     node = helper.make_node("Loop", ["n", "t", "x"], ["probabilities"], body=body)
     return write_graph(path, [node], {"n": np.int64(2**62), "t": np.bool_(True), "x": np.ones(1, np.float32)})
 

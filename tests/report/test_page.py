@@ -302,6 +302,7 @@ def test_mistakes_are_shown_with_heat_maps_of_what_spoke_for_them(
         shutil.copytree(portraits / "test" / label, tmp_path / "photos" / other)
     write_picture(tmp_path / "photos" / "male" / "plain.png", (90, 90, 90))
     explained = ("--explain", "occlusion", "--explain", "grad-cam", "--report", tmp_path / "r.html")
+    line: tuple[object, ...]
     if command == "classify":
         line = ("classify", tmp_path / "photos", "--model", "packaged", "--faces", "off", "--out", tmp_path / "r.csv")
     else:
