@@ -34,8 +34,7 @@ def check_replaceable(folder: Path) -> None:
         if os.path.lexists(folder):
             raise UserError(f"{folder}: is no folder; choose another --out")
         return
-    others = (each.name for each in os.scandir(folder) if not _NAMES.fullmatch(each.name))
-    if other := next(others, None):
+    if other := next((name for name in os.listdir(folder) if not _NAMES.fullmatch(name)), None):
         raise UserError(f"{folder}: holds other files ({other!r}), and is not replaced; choose another --out")
 
 
@@ -100,7 +99,7 @@ def _remove(folder: Path) -> None:
         folder.unlink()
     elif folder.exists():
         # Only what a run makes: what else is called so is left, and the folder with it.
-        for each in os.scandir(folder):
-            if _NAMES.fullmatch(each.name.removesuffix(".tmp")):
-                os.unlink(each)
+        for name in os.listdir(folder):
+            if _NAMES.fullmatch(name.removesuffix(".tmp")):
+                (folder / name).unlink()
         folder.rmdir()
