@@ -1,5 +1,6 @@
 """`batchgender audit`: labels that the model doubts, and pictures that stand in several places."""
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 # As `results.formats.ENDINGS`, which is not imported here: --help must not wait for numpy.
 _RESULTS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet", ".db")
+# In a folder of Parquet parts.
+_FIRST_PART = "part-00000.parquet"
 _LISTS = (".csv", ".tsv", ".txt")
 
 
@@ -51,7 +54,7 @@ def audit(
       batchgender audit labelled.csv --photos ./faces --relabel-sheet sheet.csv
       batchgender classify ./faces --labels sheet.csv --out relabelled.csv
     """
-    results = given[0] if len(given) == 1 and given[0].lower().endswith(_RESULTS) else None
+    results = given[0] if len(given) == 1 and _is_results(given[0]) else None
     if results and model:
         raise click.UsageError("--model is for PHOTOS; RESULTS are classified")
     if places and not results:
@@ -90,6 +93,11 @@ def audit(
         notify(f"written: {sheet}, {count:,} photos; fill in the column new_label, and give the sheet as --labels")
     if json_file:
         write_json(json_file, found.as_dict(), notify)
+
+
+def _is_results(given: str) -> bool:
+    """Whether what is given are results, not photos."""
+    return given.lower().endswith(_RESULTS) or os.path.exists(os.path.join(given, _FIRST_PART))
 
 
 def _photos_of_report(results: str, places: Sequence[str], notify: Notify) -> "PhotoSource":

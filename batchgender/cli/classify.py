@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     "-o",
     "--out",
     metavar="FILE",
-    help=".csv, .csv.gz, .jsonl, .jsonl.gz, .parquet or .db (SQLite); - streams CSV to stdout.  [required but for"
-    " --dry-run]",
+    help=".csv, .csv.gz, .jsonl, .jsonl.gz, .parquet, .db (SQLite), or FOLDER/ for parts in Parquet; - streams CSV to"
+    " stdout.  [required but for --dry-run]",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be read and how long it takes here; write no results.")
 @model_option

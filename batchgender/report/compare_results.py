@@ -5,6 +5,7 @@ import io
 import math
 from collections import Counter
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,8 @@ from batchgender.csv_files import open_bytes, open_csv, same_name
 from batchgender.errors import UserError, os_reason
 from batchgender.io import one_line, percent, text_table
 from batchgender.results.database_file import read_database
-from batchgender.results.formats import DATABASE, ENDINGS, ending_of
+from batchgender.results.formats import DATABASE, ENDINGS, FOLDER, ending_there
+from batchgender.results.parquet_parts import parts_of
 
 _WORST = 10
 
@@ -149,7 +151,7 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _read(name: str) -> pd.DataFrame:
-    ending = ending_of(name).removesuffix(".gz")
+    ending = ending_there(name).removesuffix(".gz")
     if not ending:
         raise UserError(f"{name}: no results file; give a {', '.join(ENDINGS)} that classify wrote")
     try:
@@ -157,6 +159,8 @@ def _read(name: str) -> pd.DataFrame:
             table = _read_csv(name)
         elif ending == DATABASE:
             table = pd.DataFrame(read_database(name))
+        elif ending == FOLDER:
+            table = pd.concat([pd.read_parquet(file) for file in parts_of(Path(name))], ignore_index=True)
         else:
             # Opened here: pandas would take a name for an address.
             with open_bytes(name) as stream:

@@ -12,6 +12,7 @@ from typing import IO
 
 from batchgender.io import replace_durably, written_whole
 from batchgender.results.csv_style import CsvStyle
+from batchgender.results.parquet_parts import write_parquet, write_parts
 from batchgender.results.rows import Row, RowLayout
 
 Convert = Callable[[Path, Path, RowLayout, CsvStyle], None]
@@ -81,27 +82,17 @@ def _write_objects(part: Path, stream: IO[str], layout: RowLayout) -> None:
 
 
 def _write_parquet(part: Path, out: Path, layout: RowLayout, style: CsvStyle) -> None:
-    import pyarrow as pa
-    from pyarrow import csv as arrow_csv
-    from pyarrow.parquet import ParquetWriter
-
-    types = {
-        name: pa.float64() if layout.is_number(name) else pa.int64() if layout.is_integer(name) else pa.string()
-        for name in layout.columns
-    }
-    reader = arrow_csv.open_csv(
-        part,
-        # A quarter of its default block: at the end of a run of a million photos the memory is full as it is.
-        read_options=arrow_csv.ReadOptions(use_threads=False, block_size=1 << 18),
-        parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
-        convert_options=arrow_csv.ConvertOptions(column_types=types),
-    )
-    with written_whole(out, "wb", ending=_ENDING) as stream, ParquetWriter(stream, reader.schema) as writer:
-        for batch in reader:
-            writer.write_batch(batch)
+    write_parquet(part, out, layout)
     part.unlink()
 
 
+def _write_parts(part: Path, out: Path, layout: RowLayout, style: CsvStyle) -> None:
+    write_parts(part, out, layout)
+    part.unlink()
+
+
+# What the name of a folder of Parquet parts ends in.
+FOLDER = "/"
 # By the ending of the file's name; a style is of a CSV alone.
 FORMATS: dict[str, Convert] = {
     ".csv": _write_csv,
@@ -109,15 +100,23 @@ FORMATS: dict[str, Convert] = {
     ".jsonl": _write_json_lines,
     ".jsonl.gz": _write_json_lines_gz,
     ".parquet": _write_parquet,
+    FOLDER: _write_parts,
 }
 # A SQLite database is written row by row: see `results_database`.
 DATABASE = ".db"
-ENDINGS = (*FORMATS, DATABASE)
+ENDINGS = (*(ending for ending in FORMATS if ending != FOLDER), DATABASE)
 
 
 def ending_of(name: str) -> str:
     """The ending of a results file's name that says its format; "" where none does."""
+    if name.endswith(os.sep):
+        return FOLDER
     return next((ending for ending in ENDINGS if name.endswith(ending)), "")
+
+
+def ending_there(file: str) -> str:
+    """As `ending_of`, of results that are there: a folder may lack its slash."""
+    return FOLDER if os.path.isdir(file) else ending_of(file)
 
 
 def report_beside(out: Path) -> Path:

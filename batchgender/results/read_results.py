@@ -5,12 +5,14 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from batchgender.csv_files import open_bytes, open_csv
 from batchgender.errors import UserError, os_reason
 from batchgender.results.database_file import read_database
-from batchgender.results.formats import ENDINGS, ending_of
+from batchgender.results.formats import ENDINGS, FOLDER, ending_there
+from batchgender.results.parquet_parts import parts_of
 from batchgender.results.rows import cell_text, is_number
 
 _NEEDED = ("path", "prediction", "error")
@@ -21,8 +23,14 @@ def read_results(file: str) -> Iterator[dict[str, str]]:
 
     A CSV may have been saved again by a spreadsheet. Raises UserError where it is no results file, or damaged.
     """
-    readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows, ".db": _database_rows}
-    reader = readers.get(ending_of(file).removesuffix(".gz"))
+    readers = {
+        ".csv": _csv_rows,
+        ".jsonl": _json_rows,
+        ".parquet": _parquet_rows,
+        ".db": _database_rows,
+        FOLDER: _parts_rows,
+    }
+    reader = readers.get(ending_there(file).removesuffix(".gz"))
     if reader is None:
         raise UserError(f"{file}: no results file; give a {', '.join(ENDINGS)} that classify wrote")
     try:
@@ -77,6 +85,11 @@ def _parquet_rows(file: str) -> Iterator[dict[str, str]]:
     with open_bytes(file) as stream:
         for batch in ParquetFile(stream).iter_batches(4096):
             yield from map(_cells, batch.to_pylist())
+
+
+def _parts_rows(folder: str) -> Iterator[dict[str, str]]:
+    for file in parts_of(Path(folder)):
+        yield from _parquet_rows(str(file))
 
 
 def _database_rows(file: str) -> Iterator[dict[str, str]]:

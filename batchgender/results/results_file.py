@@ -14,9 +14,10 @@ from batchgender.errors import CannotResume, UserError, os_reason
 from batchgender.io import Notify, check_writable, not_a_link, silent, written_whole
 from batchgender.results.check_sums import CheckSums
 from batchgender.results.csv_style import EXACT, CsvStyle
-from batchgender.results.formats import DATABASE, ENDINGS, FORMATS, ending_of
+from batchgender.results.formats import DATABASE, ENDINGS, FOLDER, FORMATS, ending_of
 from batchgender.results.keeping import Keeping, Pending, differing, kept_files, settings_of
 from batchgender.results.kept_rows import checked_row, damage_notice, whole_photos
+from batchgender.results.parquet_parts import check_replaceable
 from batchgender.results.periodic_sync import PeriodicSync
 from batchgender.results.rows import Row, RowLayout
 from batchgender.results.sinks import GO_ON, SinkFiles, check_not_locked
@@ -53,16 +54,22 @@ class ResultsFile:
         update: Update = NOTHING,
     ) -> None:
         self.out, self._style, self._notify, self._update = Path(out), style, notify, update
-        check_writable(self.out, "--out")
+        self._ending = ending_of(out)
+        if self._ending == FOLDER and self.out.name not in ("", ".."):
+            check_replaceable(self.out)
+            check_writable(self.out.absolute().parent / "part", "--out")
+        else:
+            check_writable(self.out, "--out")
         self.part, self.sidecar, sums = (
             self.out.with_name(self.out.name + ending) for ending in (".part", SIDECAR, ".part.crc")
         )
         self.resume, self.may_replace = resume, resume or overwrite or update.any
         beside = (self.sidecar, sums, *kept_files(self.out))
         self.files = SinkFiles(self.out, self.part, beside, self.may_replace, go_on)
-        self._ending = ending_of(self.out.name)
-        if self._ending not in ENDINGS:
-            raise UserError(f"{out}: unknown format; end the name in {', '.join(ENDINGS)}")
+        if not self._ending:
+            raise UserError(
+                f"{out}: unknown format; end the name in {', '.join(ENDINGS)}, or in / for a folder of Parquet files"
+            )
         # Looked at before the states below: those of a run that is going on are none to resume or overwrite.
         check_not_locked(self.out)
         self._check_state()
