@@ -72,7 +72,7 @@ def open_bytes(file: str | os.PathLike[str]) -> io.BufferedReader:
         return given
     packed = gzip.GzipFile(fileobj=given)
     # Closed with it.
-    packed.myfileobj = given
+    packed.myfileobj = given  # type: ignore[assignment]
     return io.BufferedReader(packed)
 
 

@@ -86,7 +86,7 @@ def _shoot_terminal(browser: Browser, shown: str, out: Path) -> None:
 
 def _explain(portrait: Path, options: list[str], folder: Path, out: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    line = [*_BATCHGENDER, "explain", portrait, *options, "--out", folder]
+    line = [*_BATCHGENDER, "explain", str(portrait), *options, "--out", str(folder)]
     subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
     shutil.copyfile(next(folder.rglob("*.png")), out)
 
@@ -109,7 +109,7 @@ def _shoot_gallery(browser: Browser, report: Path, out: Path) -> None:
 
 
 def _shoot_app(browser: Browser, model: Path, portraits: list[Path], out: Path) -> None:
-    line = [*_BATCHGENDER, "ui", "--port", "0", "--model", model]
+    line = [*_BATCHGENDER, "ui", "--port", "0", "--model", str(model)]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as app:
         assert app.stdout
         try:

@@ -154,7 +154,7 @@ def test_odd_names_have_their_rows(cli: Cli, red_or_blue: Path, tmp_path: Path) 
         (["photos", "--out", "r.xlsx"], "unknown format"),
         (["photos", "--out", "r.csv", "--report", "r.txt"], "unknown report format"),
         (["photos", "--out", "r.csv", "--model", "none.onnx"], "none.onnx: no such model file"),
-        (["photos", "--out", "r.csv", "--model", "photos"], "Is a directory"),
+        (["photos", "--out", "r.csv", "--model", "photos"], "not a model file"),
         (["photos", "--out", "r.csv", "--classes", "a,b"], "describes itself"),
     ],
 )

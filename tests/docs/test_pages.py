@@ -118,6 +118,8 @@ def test_commands_that_take_seconds_do_what_the_page_says(
             assert cli("classify", "photos", "--out", file).exit_code == 0
     if name == "classify" and "--measured-on" in arguments:
         assert cli("classify", "faces", "--out", "labelled.csv").exit_code == 0
+    if name == "classify" and "--retry-errors" in arguments:
+        assert cli("classify", "photos", "--out", "results.csv").exit_code == 0
     if name == "report":
         assert cli("classify", "photos", "--out", "results.csv").exit_code == 0
         Path("results.report.json").unlink(missing_ok=True)
