@@ -263,7 +263,8 @@ def test_an_endpoint_that_stays_down_ends_the_run_in_bounded_time(
     began = time.monotonic()
     with pytest.raises(UserError, match=r"gs://photos: no answer for 2 s: "):
         list(classifier.classify("gs://photos/set/"))
-    assert time.monotonic() - began < 15
+    # Not for ever; on a busy machine it takes longer than the two seconds that it waits.
+    assert time.monotonic() - began < 60
 
 
 def test_photos_named_one_by_one_are_rows_whatever_becomes_of_their_servers(
