@@ -234,7 +234,7 @@ def test_a_damaged_file_is_one_line(damage: Callable[[Path], None], tmp_path: Pa
 
 def test_what_is_no_file_of_weights_is_one_line(tmp_path: Path) -> None:
     assert "no such file" in refusal(str(tmp_path / "missing.pth"))
-    assert "Is a directory" in refusal(str(tmp_path))
+    assert "not a file of weights" in refusal(str(tmp_path))
     for data in ({"epoch": 3}, [1, 2], {}, torch.zeros(3), {"state_dict": {"layer": [1.0]}}):
         assert "holds no weights" in refusal(saved(data, tmp_path / "other.pth"))
     torch.jit.trace(nn.Linear(2, 2), torch.zeros(1, 2)).save(tmp_path / "exported.pt")
