@@ -35,7 +35,7 @@ MEMORY = 1536 * 2**20
 
 @dataclass
 class Report:
-    """What came of the inputs of a target: how many were read, refused, and what was found."""
+    """What came of the inputs of a target: how many were read, refused, and what was found; `peak` is in bytes."""
 
     target: str
     counts: Counter[str] = field(default_factory=Counter)
@@ -60,15 +60,21 @@ def read_one(name: str, seed: int, number: int, folder: Path, loaded: Target | N
     return "read"
 
 
+def _peak() -> int:
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def _work(name: str, seed: int, numbers: range, states: mmap.mmap, at: int, log: int) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    # Of the one who forked it, which may be a whole run of tests.
+    inherited = _peak()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         loaded = target(name)
         for number in numbers:
             _STATE.pack_into(states, at * _STATE.size, number, time.monotonic(), time.process_time(), False)
             found = read_one(name, seed, number, Path(folder), loaded)
-            os.write(log, f"{number} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss} {found}\n".encode()[:1000])
+            os.write(log, f"{number} {_peak() - inherited} {found}\n".encode()[:1000])
     _STATE.pack_into(states, at * _STATE.size, 0, 0, 0, True)
 
 
@@ -119,7 +125,7 @@ def fuzz(name: str, inputs: int, seed: int, workers: int = 2) -> Report:
         log.seek(0)
         for line in log.read().decode("utf-8", "replace").splitlines():
             which, peak, found = line.split(" ", 2)
-            report.peak = max(report.peak, 1024 * int(peak))
+            report.peak = max(report.peak, int(peak))
             report.counts[found.partition(":")[0]] += 1
             if found.startswith("traceback"):
                 report.findings.append(f"{name} {which}: {found}")

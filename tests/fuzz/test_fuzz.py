@@ -19,7 +19,7 @@ from batchgender.results.answers import read_answers
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the harness forks, and reads /proc")
 # To open a model or a checkpoint takes longer than all else.
-_INPUTS = {"models": 12, "checkpoints": 30, "images": 400}
+_INPUTS = {"models": 12, "results": 80, "checkpoints": 30, "images": 400}
 
 
 @pytest.mark.parametrize("name", NAMES)
