@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 from conftest import FACES
 from drawn_faces import write_portraits
 
@@ -19,6 +20,8 @@ def test_every_real_photo_has_its_row(cli: Callable[..., Any], faces: Path, red_
     assert ((table.p_female + table.p_male - 1).abs() <= 1e-5).all()
 
 
+# The longest of all: minutes on a slow machine that other tests keep busy.
+@pytest.mark.timeout(2400)
 def test_alexnet_learns_from_faces(cli: Callable[..., Any], tmp_path: Path) -> None:
     counts = {"train": 200, "test": 60}
     if not FACES.is_dir():
