@@ -12,6 +12,7 @@ from batchgender.report.counts import RowCounts
 from batchgender.report.figures import Figures
 from batchgender.report.files import check_report
 from batchgender.report.report_results import Known, write_reports
+from batchgender.results.formats import report_beside
 from batchgender.results.parts import Parts, common_about
 from batchgender.results.results_file import ResultsFile
 
@@ -21,7 +22,7 @@ _ROWS = 1024
 
 def check_merge(sink: ResultsFile, reports: Sequence[str]) -> tuple[str, ...]:
     """The reports that a merge would write, by default NAME.report.json; raises UserError where one can't be."""
-    files = tuple(reports) or (str(sink.out.with_suffix(".report.json")),)
+    files = tuple(reports) or (str(report_beside(sink.out)),)
     for file in files:
         check_report(file, overwrite=sink.may_replace)
     return files

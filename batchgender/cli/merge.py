@@ -9,7 +9,7 @@ from batchgender.io import Notify
 
 @click.command(short_help="Merge the results of shards into one results file.")
 @click.argument("parts", nargs=-1, required=True)
-@click.option("-o", "--out", metavar="FILE", required=True, help=".csv, .jsonl or .parquet.")
+@click.option("-o", "--out", metavar="FILE", required=True, help="As for classify, but for a stream.")
 @click.option(
     "--report",
     "reports",

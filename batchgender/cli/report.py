@@ -94,6 +94,7 @@ def report(
     from batchgender.report.files import check_report
     from batchgender.report.report_results import figures_of, known_of, write_reports
     from batchgender.report.text import swapped_labels_notice
+    from batchgender.results.formats import report_beside
     from batchgender.results.stored_rows import stored_rows
 
     for file in reports:
@@ -120,7 +121,7 @@ def report(
     if not figures.labelled:
         notify("no photo carries a label: there are no figures on right and wrong answers")
     elif not reports:
-        beside = str(Path(results).with_suffix(".report.json"))
+        beside = str(report_beside(Path(results)))
         if os.path.lexists(beside) and not overwrite:
             notify(f"{beside}: is there already, and stays as it is; --overwrite replaces it")
         else:

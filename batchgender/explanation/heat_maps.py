@@ -1,9 +1,8 @@
 """Heat maps of the mistakes, for a report's page, which shows them beside the photos."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from batchgender.classify.pipeline import Classifier
-from batchgender.errors import UserError
 from batchgender.explanation.explain import explanations
 from batchgender.explanation.open_explained import Method
 from batchgender.explanation.picture import heat_map, sides
@@ -11,7 +10,7 @@ from batchgender.io import Notify
 from batchgender.photos.photo import Photo
 from batchgender.progress import Progress
 from batchgender.report.details import NotableRow
-from batchgender.report.thumbnails import HeatMaps, RowKey, jpeg, row_key
+from batchgender.report.thumbnails import HeatMaps, RowKey, jpeg, photos_at, row_key
 from batchgender.results.rows import Row
 
 
@@ -30,26 +29,12 @@ def heat_maps(
     keys = {row_key(row) for row in rows}
     places = {(row.path, row.time) for row in rows}
     with Progress("explain", "photos", notify, total=len(places)) as progress:
-        for photo in _of(photos, places):
+        for photo in photos_at(places, photos):
             for explanation in explanations(classifier, methods, [photo], wanted=lambda row: _key(row) in keys):
                 if not explanation.row.error:
                     pictures.setdefault(_key(explanation.row), []).append(jpeg(heat_map(explanation)))
             progress.update(1)
     return HeatMaps([method.title for method in methods], *sides(classifier.info.classes, "the answer"), pictures)
-
-
-def _of(photos: Iterable[Photo], places: set[tuple[str, float | None]]) -> Iterator[Photo]:
-    # As for thumbnails: a place that can't be read again gives no more pictures, and the report needs none.
-    left = set(places)
-    try:
-        for photo in photos:
-            if (place := (photo.path, photo.time)) in left:
-                left.remove(place)
-                yield photo
-            if not left:
-                return
-    except UserError:
-        return
 
 
 def _key(row: Row) -> RowKey:

@@ -64,27 +64,31 @@ def thumbnails(rows: Iterable[NotableRow], photos: Iterable[Photo]) -> dict[RowK
         if is_pictured(row):
             wanted.setdefault((row.path, row.time), {})[row_key(row)] = row.face
 
-    def found() -> Iterator[tuple[Photo, dict[RowKey, Face | None]]]:
-        left = dict(wanted)
-        # A place that can't be read again gives no more pictures; the report itself needs none.
-        try:
-            for photo in photos:
-                if faces := left.pop((photo.path, photo.time), None):
-                    yield photo, faces
-                if not left:
-                    return
-        except UserError:
-            return
-
+    found = ((photo, wanted[photo.path, photo.time]) for photo in photos_at(wanted, photos))
     threads = _READERS * available_cores()
     made: dict[RowKey, bytes] = {}
     with (
         ThreadPoolExecutor(threads) as pool,
-        closing(ordered_prefetch(pool, lambda each: _pictures(*each), found(), 2 * threads)) as pictures,
+        closing(ordered_prefetch(pool, lambda each: _pictures(*each), found, 2 * threads)) as pictures,
     ):
         for some in pictures:
             made |= some
     return made
+
+
+def photos_at(places: Iterable[tuple[str, float | None]], photos: Iterable[Photo]) -> Iterator[Photo]:
+    """Those of the photos at these paths and times, each once, looked through until all are found."""
+    left = set(places)
+    # A place that can't be read again gives no more pictures; the report itself needs none.
+    try:
+        for photo in photos:
+            if (place := (photo.path, photo.time)) in left:
+                left.remove(place)
+                yield photo
+            if not left:
+                return
+    except UserError:
+        return
 
 
 def _pictures(photo: Photo, faces: dict[RowKey, Face | None]) -> dict[RowKey, bytes]:

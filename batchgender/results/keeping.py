@@ -11,6 +11,7 @@ from typing import Any
 
 from batchgender.errors import UserError
 from batchgender.io import not_a_link, replace_durably, written_whole
+from batchgender.model.thresholds import decide
 from batchgender.photos.photo import LocalFile, Photo
 from batchgender.results.answered import Answered
 from batchgender.results.csv_style import CsvStyle
@@ -18,6 +19,7 @@ from batchgender.results.earlier_rows import EarlierRows
 from batchgender.results.marks import Marks, MarksWriter, mark
 from batchgender.results.read_results import read_results
 from batchgender.results.rows import Row, RowLayout
+from batchgender.results.settings import changed_settings
 from batchgender.results.update import Changes, Update
 
 # Settings that decide rows; others say where photos are, and how they are labelled, which each run looks up anew.
@@ -128,7 +130,7 @@ class Keeping:
     def _copy(self) -> None:
         """Copy the rows of `out`, whatever its format, to be looked up; damaged ones are left out: they are done again.
 
-        Raises UserError where it has other columns, or is damaged as a whole.
+        Raises UserError where it has other columns, was made with other thresholds, or is damaged as a whole.
         """
         with written_whole(self._old, ending=".tmp", newline="") as stream:
             writer = csv.writer(stream)
@@ -141,9 +143,23 @@ class Keeping:
                     )
                 plain = [self._style.plain(cell) for cell in cells.values()]
                 try:
-                    writer.writerow(self._layout.cells(self._layout.row(plain)))
+                    row = self._layout.row(plain)
                 except ValueError:
                     continue
+                # Nothing else tells what results without marks were made with.
+                if not self._finished.exists() and not self._is_decided(row):
+                    raise UserError(
+                        f"{self.out}: was made with another threshold; update it with the same or start again with"
+                        " --overwrite"
+                    )
+                writer.writerow(self._layout.cells(row))
+
+    def _is_decided(self, row: Row) -> bool:
+        """Whether the thresholds of this run give the prediction of a row."""
+        classes, thresholds = self._layout.classes, self._settings.get("threshold") or {}
+        return (
+            len(row.probabilities) != len(classes) or decide(row.probabilities, classes, thresholds) == row.prediction
+        )
 
     def is_true(self, photo: Photo, rows: Sequence[Row]) -> bool:
         """Whether rows that this run wrote before it was stopped are still those of this photo."""
@@ -314,5 +330,5 @@ def settings_of(out: Path) -> dict[str, Any]:
 
 def differing(before: dict[str, Any], settings: dict[str, Any]) -> tuple[list[str], list[str]]:
     """The names of settings that differ: those that decide rows, and others."""
-    names = sorted(name for name in settings | before if before.get(name) != settings.get(name))
+    names = changed_settings(before, settings)
     return [name for name in names if name in _DECIDING], [name for name in names if name not in _DECIDING]

@@ -3,9 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from batchgender.errors import CannotResume
 from batchgender.model.thresholds import decide
 from batchgender.results.rows import Row, RowLayout
 
@@ -22,7 +20,7 @@ def checked_row(cells: Sequence[str], layout: RowLayout, thresholds: Mapping[str
         row = layout.row(cells)
     except ValueError as error:
         raise ValueError("a number is none") from error
-    if reason := _unsound(row, layout.classes, thresholds):
+    if reason := unsound(row, layout.classes) or _undecided(row, layout.classes, thresholds):
         raise ValueError(reason)
     # Numbers have one spelling, and the confidence and a face's size follow from others.
     if wrong := [name for name, a, b in zip(layout.columns, layout.cells(row), cells, strict=True) if a != b]:
@@ -30,12 +28,11 @@ def checked_row(cells: Sequence[str], layout: RowLayout, thresholds: Mapping[str
     return row
 
 
-def _unsound(row: Row, classes: Sequence[str], thresholds: Mapping[str, float]) -> str:
+def unsound(row: Row, classes: Sequence[str]) -> str:
+    """Why a row can't be one of a run over these classes, "" where it can."""
     numbers = row.probabilities
-    if row.label not in ("", *classes):
-        return f"no class {row.label!r}"
-    if row.face and not 0 <= row.face.score <= 1:
-        return "a score of a face that is not in 0 to 1"
+    if row.face and not (row.face.number > 0 and 0 <= row.face.score <= 1):
+        return "a face without a number, or with a score that is not in 0 to 1"
     if row.time is not None and not 0 <= row.time < math.inf:
         return "a time that is none"
     if bool(numbers) == bool(row.error):
@@ -44,11 +41,18 @@ def _unsound(row: Row, classes: Sequence[str], thresholds: Mapping[str, float]) 
         return "a prediction without probabilities" if row.prediction else ""
     if len(numbers) != len(classes):
         return "probabilities are missing"
-    if not all(0 <= p <= 1 for p in numbers):
-        return "a probability that is not in 0 to 1"
-    if abs(sum(numbers) - 1) > _SUM + _ROUNDED * len(numbers):
+    return "" if all(0 <= p <= 1 for p in numbers) else "a probability that is not in 0 to 1"
+
+
+def _undecided(row: Row, classes: Sequence[str], thresholds: Mapping[str, float]) -> str:
+    """Why a run of these thresholds did not make a row that is sound, "" where it may have."""
+    if row.label not in ("", *classes):
+        return f"no class {row.label!r}"
+    if not row.probabilities:
+        return ""
+    if abs(sum(row.probabilities) - 1) > _SUM + _ROUNDED * len(classes):
         return "probabilities whose sum is not 1"
-    if row.prediction != decide(numbers, classes, thresholds):
+    if row.prediction != decide(row.probabilities, classes, thresholds):
         return "a prediction that its probabilities do not give"
     return ""
 
@@ -67,16 +71,6 @@ def whole_photos(rows: Iterable[tuple[int, Row]], several: bool) -> Iterator[tup
         found.append(row)
     if found and not several:
         yield end, found
-
-
-def check_settings(before: Mapping[str, Any], settings: Mapping[str, Any], unfinished: Path) -> None:
-    """Raise CannotResume where an unfinished run had other settings."""
-    changed = sorted(key for key in {*settings, *before} if before.get(key) != settings.get(key))
-    if changed:
-        raise CannotResume(
-            f"{unfinished}: was begun with another {', '.join(changed)};"
-            " resume with the same or start again with --overwrite"
-        )
 
 
 def damage_notice(unfinished: Path, kept: int, reason: str) -> str:

@@ -14,6 +14,7 @@ from batchgender.io import Notify
 from batchgender.photos.labels import DEFAULT_NAMES
 from batchgender.photos.shard import positions
 from batchgender.results.rows import Row, RowLayout
+from batchgender.results.settings import changed_settings
 from batchgender.results.shard_record import ShardRecord, read_record, record_file
 from batchgender.results.stored_rows import StoredRows, stored_layout
 
@@ -176,8 +177,7 @@ def _check_shards(parts: Sequence[Part], allow_missing: bool, notify: Notify) ->
         if shard.number in owners:
             raise UserError(f"{owners[shard.number]} and {part.file}: both are shard {shard}; leave one of them out")
         owners[shard.number] = part.file
-        ours, theirs = dict(record.settings), dict(first.record.settings)
-        if changed := sorted(key for key in ours | theirs if ours.get(key) != theirs.get(key)):
+        if changed := changed_settings(first.record.settings, record.settings):
             raise UserError(
                 f"{part.file} and {first.file}: classified with another {', '.join(changed)}; run one of them again"
             )

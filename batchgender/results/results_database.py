@@ -14,10 +14,11 @@ from batchgender.io import Notify, check_writable, first_line, replace_durably, 
 from batchgender.results.csv_style import EXACT
 from batchgender.results.database_file import connect, encoded, look_at, rows_of, settings_of, write_new
 from batchgender.results.keeping import Keeping, Pending, kept_files
-from batchgender.results.kept_rows import check_settings, checked_row, damage_notice, whole_photos
+from batchgender.results.kept_rows import checked_row, damage_notice, whole_photos
 from batchgender.results.periodic_sync import PeriodicSync
 from batchgender.results.rows import Row, RowLayout, cell_text
-from batchgender.results.sinks import GO_ON, SinkFiles, check_not_locked
+from batchgender.results.settings import check_settings
+from batchgender.results.sinks import GO_ON, SinkFiles, check_not_locked, finished_already
 from batchgender.results.update import NOTHING
 from batchgender.version import __version__
 
@@ -65,7 +66,7 @@ class ResultsDatabase:
             if not self._overwrite:
                 raise UserError(f"{self.out}: is {found.what}, not of classify; choose another --out")
         elif self._resume and found.finished:
-            raise UserError(f"{self.out}: this run is finished, nothing to resume; use --overwrite to run again")
+            raise finished_already(self.out)
         elif not self.files.may_replace:
             raise UserError(
                 f"{self.out}: exists already; replace it with --overwrite or choose another --out"

@@ -19,8 +19,10 @@ from batchgender.results.keeping import Keeping, Pending, differing, kept_files,
 from batchgender.results.kept_rows import checked_row, damage_notice, whole_photos
 from batchgender.results.parquet_parts import check_replaceable
 from batchgender.results.periodic_sync import PeriodicSync
+from batchgender.results.records import records
 from batchgender.results.rows import Row, RowLayout
-from batchgender.results.sinks import GO_ON, SinkFiles, check_not_locked
+from batchgender.results.settings import begun_with_another
+from batchgender.results.sinks import GO_ON, SinkFiles, check_not_locked, finished_already
 from batchgender.results.update import NOTHING, Update
 
 # What a run is resumed by stands in OUT and this.
@@ -89,10 +91,7 @@ class ResultsFile:
                 " (one run takes any number of folders and quoted patterns)"
             )
         if self.resume and not self._update.any and not self.part.exists() and self.out.exists():
-            raise UserError(
-                f"{self.out}: this run is finished, nothing to resume; --update does what is new or changed since,"
-                " --overwrite runs again, `batchgender report` makes its report"
-            )
+            raise finished_already(self.out)
         if self._update.only_errors and not self.out.exists() and not self.part.exists():
             raise UserError(f"{self.out}: no results whose errors could be tried again; leave --retry-errors out")
         self.resumed = (self.resume or self._update.any) and self.part.exists()
@@ -215,10 +214,7 @@ class ResultsFile:
         """
         deciding, others = differing({name: before[name] for name in before if name != _UPDATE}, settings)
         if deciding or (others and not self._update.update):
-            raise CannotResume(
-                f"{self.part}: was begun with another {', '.join(sorted([*deciding, *others]))};"
-                " resume with the same or start again with --overwrite"
-            )
+            raise begun_with_another(sorted([*deciding, *others]), self.part)
         return bool(others)
 
     def _write_sidecar(self, noted: dict[str, Any]) -> None:
@@ -301,26 +297,18 @@ class _KeptRows:
             yield end, row
 
     def _whole_records(self) -> Iterator[tuple[int, list[str]]]:
-        lines: list[str] = []
+        def torn(line: str) -> None:
+            # A kill leaves half a row at the end, and nothing else.
+            if "\0" in line or next(self._text, ""):
+                self.damage = "a row that does not end as one"
+
         end = 0
-
-        def noted() -> Iterator[str]:
-            for line in self._text:
-                lines.append(line)
-                yield line
-
         try:
-            for cells in csv.reader(noted()):
-                if not lines[-1].endswith("\r\n"):
-                    # A kill leaves half a row at the end, and nothing else.
-                    if "\0" in lines[-1] or next(self._text, ""):
-                        self.damage = "a row that does not end as one"
-                    return
-                end += sum(len(line.encode("utf-8", "surrogateescape")) for line in lines)
+            for size, cells in records(self._text, torn):
+                end += size
                 if self._sound is not None and end > self._sound:
                     self.damage = "its check sum is another"
                     return
                 yield end, cells
-                lines.clear()
         except csv.Error as error:
             self.damage = f"no CSV: {error}"

@@ -10,6 +10,7 @@ from typing import Any
 from batchgender.errors import CannotResume, UserError, os_reason
 from batchgender.io import written_whole
 from batchgender.photos.shard import positions
+from batchgender.results.settings import check_settings
 from batchgender.results.shard_record import read_record, record_file
 
 _ENDING = ".parts"
@@ -72,11 +73,7 @@ def begin_parts(out: Path, of: int, settings: Mapping[str, Any], resume: bool, o
             begun_with, of = dict(before["settings"]), int(before["of"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CannotResume(f"{note}: missing or damaged; start again with --overwrite") from error
-        if changed := sorted(key for key in wanted | begun_with if wanted.get(key) != begun_with.get(key)):
-            raise CannotResume(
-                f"{folder}: was begun with another {', '.join(changed)}; resume with the same or start again with"
-                " --overwrite"
-            )
+        check_settings(begun_with, wanted, folder)
         return ShardParts(folder, of)
     try:
         if folder.exists():

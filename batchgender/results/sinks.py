@@ -43,6 +43,14 @@ def check_not_locked(out: Path) -> None:
             pass
 
 
+def finished_already(out: Path) -> UserError:
+    """Why results that are whole can't be resumed."""
+    return UserError(
+        f"{out}: this run is finished, nothing to resume; --update does what is new or changed since, --overwrite runs"
+        " again, `batchgender report` makes its report"
+    )
+
+
 class Sink(Protocol):
     """Takes the rows of a run in order; `rows_a_write` are written at once."""
 

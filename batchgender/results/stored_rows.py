@@ -1,6 +1,5 @@
 """The rows of a results file that is there, one by one, whatever its format."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -8,6 +7,7 @@ from itertools import groupby
 from batchgender.errors import UserError
 from batchgender.model.thresholds import UNSURE
 from batchgender.photos.labels import DEFAULT_NAMES
+from batchgender.results.kept_rows import unsound
 from batchgender.results.read_results import read_results
 from batchgender.results.rows import Row, RowLayout
 
@@ -37,7 +37,8 @@ class StoredRows:
                 prediction = cells["prediction"].strip()
                 cells["prediction"] = named.get(prediction.lower(), prediction)
                 row = self.layout.row([cells[name] for name in columns])
-                _check(row, self.layout.classes, cells["confidence"])
+                if reason := _unsound(row, self.layout.classes, cells["confidence"]):
+                    raise ValueError(reason)
             except (KeyError, ValueError) as error:
                 reason = f"no column {error}" if isinstance(error, KeyError) else str(error)
                 raise UserError(f"{self.file}: row {number:,} is damaged, or of no classify: {reason}") from error
@@ -48,24 +49,16 @@ class StoredRows:
         return (path for path, _ in groupby(self, key=lambda row: row.path))
 
 
-def _check(row: Row, classes: Sequence[str], confidence: str) -> None:
-    """Raise ValueError where a row can't be one of a run."""
-    if row.probabilities:
-        if len(row.probabilities) != len(classes):
-            raise ValueError("some of its probabilities are missing")
-        if not all(0 <= p <= 1 for p in row.probabilities):
-            raise ValueError("a probability is not between 0 and 1")
-        # A digit that has changed shows so.
-        if not abs(float(confidence) - max(row.probabilities)) <= _DECIMALS:
-            raise ValueError("its confidence is not its largest probability")
-        if row.prediction not in (*classes, UNSURE):
-            raise ValueError(f"its prediction {row.prediction!r} is none of the classes")
-    elif row.prediction or not row.error:
-        raise ValueError("it has neither probabilities nor an error")
-    if row.face and not (row.face.number > 0 and math.isfinite(row.face.score)):
-        raise ValueError("its face has no number, or no score")
-    if row.time is not None and not math.isfinite(row.time):
-        raise ValueError("its time is no number")
+def _unsound(row: Row, classes: Sequence[str], confidence: str) -> str:
+    """Why a row can't be one of a run, "" where it can."""
+    if reason := unsound(row, classes):
+        return reason
+    # A digit that has changed shows so.
+    if row.probabilities and not abs(float(confidence) - max(row.probabilities)) <= _DECIMALS:
+        return "its confidence is not its largest probability"
+    if row.probabilities and row.prediction not in (*classes, UNSURE):
+        return f"its prediction {row.prediction!r} is none of the classes"
+    return ""
 
 
 def stored_rows(file: str, classes: Sequence[str] = ()) -> StoredRows:

@@ -82,10 +82,10 @@ def test_it_is_printed_and_written_as_by_the_run(
 def test_without_the_model_it_has_all_but_what_only_that_knows(
     cli: Cli, calibrated: Path, photos: Path, tmp_path: Path
 ) -> None:
-    ran = cli("classify", photos, "--model", calibrated, "--faces", "off", "--out", tmp_path / "r.csv")
+    ran = cli("classify", photos, "--model", calibrated, "--faces", "off", "--out", tmp_path / "r.csv.gz")
     of_run = json.loads((tmp_path / "r.report.json").read_text())
     (tmp_path / "r.report.json").unlink()
-    made = cli("report", tmp_path / "r.csv")
+    made = cli("report", tmp_path / "r.csv.gz")
     assert made.exit_code == 0
     report = json.loads((tmp_path / "r.report.json").read_text())
     assert of_run["ece_uncalibrated"] is not None and report["ece_uncalibrated"] is None
@@ -96,7 +96,7 @@ def test_without_the_model_it_has_all_but_what_only_that_knows(
     assert unknown & set(report) == {"ece_uncalibrated"}
     # What is there already is not replaced unasked.
     before = (tmp_path / "r.report.json").read_bytes()
-    again = cli("report", tmp_path / "r.csv", "--threshold", 0.9)
+    again = cli("report", tmp_path / "r.csv.gz", "--threshold", 0.9)
     assert again.exit_code == 0 and again.stdout != ran.stdout and "--overwrite" in again.stderr
     assert (tmp_path / "r.report.json").read_bytes() == before
 

@@ -67,6 +67,15 @@ def same(one: Path, other: Path) -> bool:
 READ = {"female/10a.jpg", "zebra.png", "male/05.png", "male/broken.jpg"}
 
 
+def test_results_of_another_threshold_are_not_taken_for_those_of_this_one(line: Line, cli: Cli, tmp_path: Path) -> None:
+    out = tmp_path / "r.csv"
+    assert cli(*line, out).exit_code == 0
+    before = out.read_bytes()
+    for options in (("--update",), ("--retry-errors",)):
+        assert "another threshold" in one_line_error(cli(*line, out, *options, "--threshold", 1))
+        assert out.read_bytes() == before
+
+
 @pytest.mark.parametrize("name", ["r.csv", "r.jsonl.gz", "r.parquet", "r.db"])
 def test_an_update_ends_with_the_rows_of_a_new_run_and_reads_what_has_changed_alone(
     line: Line, cli: Cli, photos: Path, tmp_path: Path, name: str
