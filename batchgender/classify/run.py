@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batchgender.classify.face_choice import WHOLE, FaceOptions, as_before, choose_faces, face_settings
 from batchgender.classify.pipeline import FEW, Classifier
@@ -28,9 +28,7 @@ from batchgender.report.details import NotableRow
 from batchgender.report.error_kinds import kinds_text
 from batchgender.report.figures import Figures
 from batchgender.report.files import check_report, is_page, write_report
-from batchgender.report.prevalence import Prevalence, estimate_prevalence
 from batchgender.report.thumbnails import HeatMaps
-from batchgender.results.answers import Answers, read_answers
 from batchgender.results.formats import FORMATS, report_beside
 from batchgender.results.keeping import Keeping, Pending
 from batchgender.results.results_file import SIDECAR
@@ -38,6 +36,10 @@ from batchgender.results.rows import Row, RowLayout
 from batchgender.results.shard_record import make_record, record_file, write_record
 from batchgender.results.sinks import Sink
 from batchgender.results.update import Changes
+
+if TYPE_CHECKING:
+    from batchgender.report.prevalence import Prevalence
+    from batchgender.results.answers import Answers
 
 # Photos after which the share of those that can't be read counts.
 _ERRORS_FROM = 100
@@ -71,7 +73,7 @@ class RunOptions:
     seconds: float = SECONDS
     thumbnails: bool = True
     explain: Explain | None = None
-    measured: Answers | None = None
+    measured: "Answers | None" = None
     max_errors: float | None = None
     log: str | None = None
 
@@ -93,7 +95,7 @@ class FinishedRun:
     resumed: int
     folders: tuple[str, ...]
     unknown_labels: Counter[str]
-    prevalence: Prevalence | None = None
+    prevalence: "Prevalence | None" = None
     changes: Changes | None = None
 
 
@@ -213,6 +215,9 @@ def _run(
     about = _about(classifier, source, thresholds)
     prevalence = None
     if options.measured and sink.files and any(figures.predictions.values()):
+        from batchgender.report.prevalence import estimate_prevalence
+        from batchgender.results.answers import read_answers
+
         prevalence = estimate_prevalence(read_answers(str(sink.files.out)), options.measured)
         about["prevalence"] = prevalence.as_dict()
     # Without labels there is nothing to report but counts: written where a report was asked for.

@@ -245,10 +245,7 @@ def classify(
     from batchgender.photos.path_table import read_path_table
     from batchgender.report.error_kinds import kinds_text
     from batchgender.report.figures import SMALL_FACE, SMALL_SHARE
-    from batchgender.report.prevalence import labelled_as
-    from batchgender.report.prevalence_text import prevalence_text
     from batchgender.report.text import swapped_labels_notice
-    from batchgender.results.answers import read_answers
     from batchgender.results.csv_style import CsvStyle
     from batchgender.results.open_sink import open_sink
     from batchgender.results.sinks import CsvStream
@@ -261,7 +258,11 @@ def classify(
         else open_sink(out, resume, overwrite, style, notify, Update(update, retry_errors))
     )
     table = read_path_table(groups) if groups else None
-    measured = read_answers(measured_on) if measured_on else None
+    measured = None
+    if measured_on:
+        from batchgender.results.answers import read_answers
+
+        measured = read_answers(measured_on)
     options = RunOptions(
         threshold,
         faces,
@@ -292,6 +293,8 @@ def classify(
     classes = classifier.info.classes
     label_names.check_classes(classes)
     if measured:
+        from batchgender.report.prevalence import labelled_as
+
         labelled_as(measured, classes, "the model")
     label_of: dict[str, str] = {}
     if stated:
@@ -326,6 +329,8 @@ def classify(
     figures = finished.figures
     print_figures(figures, err=streaming)
     if finished.prevalence:
+        from batchgender.report.prevalence_text import prevalence_text
+
         print_text(f"\n{prevalence_text(finished.prevalence)}")
     if notice := swapped_labels_notice("the model", figures.accuracy, figures.evaluated - figures.unsure):
         notify(notice)

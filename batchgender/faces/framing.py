@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -70,4 +69,4 @@ def measured_framing(found: Sequence[FoundFaces]) -> Framing | None:
         return None
     margins = [(min(each.width, each.height) / max(each.largest) - 1) / 2 for each in shown]
     shares = [each.share for each in shown]
-    return Framing(round(max(median(margins), 0.0), 3), round(median(shares), 3))
+    return Framing(round(max(float(np.median(margins)), 0.0), 3), round(float(np.median(shares)), 3))

@@ -1,8 +1,13 @@
 """Pictures made by code, the same each time: for checks and timings where no photo is at hand. They show nothing."""
 
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
 
 _SIDE = 224
 # Squares a side that colours are drawn for, from coarse to fine, and how far they go from gray.
@@ -14,7 +19,7 @@ def generated_pictures(count: int, seed: int = 0) -> list[NDArray[np.uint8]]:
     return [_picture(np.random.default_rng([seed, index]), index % 2 == 1) for index in range(count)]
 
 
-def _picture(rng: np.random.Generator, with_ellipses: bool) -> NDArray[np.uint8]:
+def _picture(rng: "Generator", with_ellipses: bool) -> NDArray[np.uint8]:
     picture = np.full((_SIDE, _SIDE, 3), 128, np.float32)
     for squares, strength in _SCALES:
         noise = rng.normal(0, strength, (squares, squares, 3)).astype(np.float32)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, TiffImagePlugin
+from PIL import Image
 
 from batchgender.errors import UnreadablePhoto
 from batchgender.photos.colors import rgb_of_cmyk, rgb_of_lab
@@ -85,6 +85,8 @@ def read_header(data: bytes) -> TiffHeader:
     big = 43 in data[2:4]
     if big and data[:2] == b"MM":
         raise UnreadablePhoto(_UNKNOWN)  # Pillow reads no BigTIFF of this byte order.
+    from PIL import TiffImagePlugin
+
     directory = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if big else 8])
     stream = io.BytesIO(data)
     stream.seek(directory.next)
@@ -202,6 +204,8 @@ def _decompressed(data: bytes, header: TiffHeader, index: int) -> NDArray[np.uin
         values += packed if len(items) != 1 else b""
     directory = struct.pack("<H", len(tags)) + entries + bytes(4) + values
     head = b"II*\0" + struct.pack("<I", at)
+    from PIL import TiffImagePlugin
+
     picture = TiffImagePlugin.TiffImageFile(io.BytesIO(b"".join((head, data[8:], bytes(at - len(data)), directory))))
     picture.load()
     return np.asarray(picture)
