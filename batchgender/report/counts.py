@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from batchgender.model.metadata import ClassFigures
 from batchgender.model.thresholds import UNSURE
@@ -136,7 +137,7 @@ class RowCounts:
         )
 
     def _details(self) -> Details:
-        curve = None if self._scores is None else score_curve(self.classes[1], *self._scores.astype(np.int64))
+        curve = None if self._scores is None else score_curve(self.classes[1], *self._seen_scores(self._scores))
         groups = self._groups.confidences() if self._groups else {}
         return self._notable.details(self._confidences, curve, self._ece.bins(), groups)
 
@@ -159,7 +160,7 @@ class RowCounts:
         """Area under the ROC curve of the second class, ties counted half (Mann and Whitney 1947)."""
         if self._scores is None:
             return None
-        negatives, positives = self._scores.astype(np.int64)
+        _, negatives, positives = self._seen_scores(self._scores)
         pairs = int(negatives.sum()) * int(positives.sum())
         if not pairs:
             return None
@@ -170,18 +171,24 @@ class RowCounts:
         """Accuracy at 90 % coverage: of the most confident nine tenths, with all as confident as the last of them."""
         if self._scores is None or not self.evaluated:
             return None
-        # Columns are the confidence in millionths from a half up; of two equal probabilities the first class is taken.
         half = _MILLION // 2
-        correct, total = self._scores[0, half::-1].astype(np.int64), self._scores[:, half::-1].sum(0, dtype=np.int64)
-        correct[1:] += self._scores[1, half + 1 :]
-        total[1:] += self._scores[:, half + 1 :].sum(0)
-        covered = np.cumsum(total[::-1])
+        seen, first, second = self._seen_scores(self._scores)
+        # How far a confidence is above a half, the largest first; of two equal probabilities the first class is taken.
+        below, at = np.unique(-abs(seen - half), return_inverse=True)
+        correct = np.bincount(at, np.where(seen <= half, first, second))
+        covered = np.cumsum(np.bincount(at, first + second))
         last = int(np.searchsorted(covered, _COVERAGE * self.evaluated))
         return AccuracyAtCoverage(
-            coverage=int(covered[last]) / self.evaluated,
-            threshold=(_MILLION - last) / _MILLION,
-            accuracy=int(correct[half - last :].sum()) / int(covered[last]),
+            coverage=float(covered[last]) / self.evaluated,
+            threshold=(half - int(below[last])) / _MILLION,
+            accuracy=float(correct[: last + 1].sum()) / float(covered[last]),
         )
+
+    @staticmethod
+    def _seen_scores(scores: NDArray[np.int32]) -> tuple[NDArray[np.int64], ...]:
+        """The scores that photos have, in millionths, and how many of the first and of the second class have each."""
+        seen = np.flatnonzero(scores.any(0))
+        return seen, *scores[:, seen].astype(np.int64)
 
 
 def uncalibrated(probabilities: Sequence[float], temperature: float, bias: Sequence[float]) -> list[float]:

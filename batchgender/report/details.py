@@ -164,16 +164,17 @@ class NotableRows:
         return Details(STEPS, confidences.counts(), curve, reliability, mistakes, least_sure, *others, groups)
 
 
-def score_curve(positive: str, negatives: NDArray[np.int64], positives: NDArray[np.int64]) -> ScoreCurve | None:
-    """The curve of photos counted int64 [1,000,001] by the millionths of their score; None where a side has none."""
+def score_curve(
+    positive: str, scores: NDArray[np.int64], negatives: NDArray[np.int64], positives: NDArray[np.int64]
+) -> ScoreCurve | None:
+    """The curve of photos counted int64 [scores] by their score in millionths, ascending; None without both sides."""
     total = int(positives.sum()), int(negatives.sum())
     if not all(total):
         return None
-    scores = np.nonzero(negatives + positives)[0][::-1]
-    true, false = np.cumsum(positives[scores]), np.cumsum(negatives[scores])
+    true, false = np.cumsum(positives[::-1]), np.cumsum(negatives[::-1])
     along = true / total[0] + false / total[1]
     kept = np.unique(np.searchsorted(along, np.linspace(0, along[-1], _CURVE_POINTS)))
-    thresholds = (scores[kept] / _MILLION).tolist()
+    thresholds = (scores[::-1][kept] / _MILLION).tolist()
     return ScoreCurve(positive, *total, thresholds, true[kept].tolist(), false[kept].tolist())
 
 
