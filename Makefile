@@ -24,6 +24,8 @@ setup: $(VENV)/.ready  ## Make .venv and install batchgender with its packages i
 $(VENV)/.ready: setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[train,dev]'
+	# As pip does with what it copies: commands start sooner, where Python writes no bytecode of its own, too.
+	$(BIN)/python -m compileall -q batchgender
 	touch $@
 
 demo: setup  ## Do the whole main job on drawn portraits: train, export, classify, report
