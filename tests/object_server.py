@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote
 from xml.sax.saxutils import escape
 
 from aiohttp import web
+from object_uploads import Uploads
 
 # What a photo's answer may be in the place of the photo; a number is a status.
 DROP, TRUNCATE, STALL, RESET = "drop", "truncate", "stall", "reset"
@@ -24,8 +25,10 @@ Listed = tuple[str, int, str]
 
 
 @dataclass
-class ObjectServer:
+class ObjectServer(Uploads):
     """Objects by their keys in one bucket, `photos`, and how each of the next answers to a key fails.
+
+    A request that writes, or looks at an object, has the key `OPERATION KEY` there.
 
     The last fault of a key stays. An `outage` is a fault of all answers of so many photos, after so many; `latency` are
     seconds before each answer. `page_size` keys stand in a page of a listing; `chunked` answers announce no size; what
@@ -33,7 +36,6 @@ class ObjectServer:
     order in which they were asked for, and `most_at_once` says of how many requests at one time.
     """
 
-    objects: dict[str, bytes] = field(default_factory=dict)
     faults: dict[str, list[Fault]] = field(default_factory=dict)
     outage: tuple[int, Fault, float] | None = None
     latency: float = 0.0
@@ -96,6 +98,9 @@ class ObjectServer:
         if path.startswith("/storage/v1/b/"):
             bucket, _, key = path.removeprefix("/storage/v1/b/").partition("/o")
             return await self._of_bucket(request, bucket, unquote(key.removeprefix("/")), _google_page)
+        if path.startswith("/upload/storage/v1/b/"):
+            bucket = path.removeprefix("/upload/storage/v1/b/").partition("/")[0]
+            return await self._of_bucket(request, bucket, request.query["name"], _google_page)
         if path.startswith("/account/"):
             bucket, _, key = path.removeprefix("/account/").partition("/")
             return await self._of_bucket(request, bucket, unquote(key), _azure_page)
@@ -110,8 +115,17 @@ class ObjectServer:
     async def _of_bucket(self, request: web.BaseRequest, bucket: str, key: str, page: Any) -> web.StreamResponse:
         if bucket != "photos":
             code = {"closed": 403, "expired": 400}.get(bucket, 404)
-            return self._error(code, {404: "NoSuchBucket", 403: "AccessDenied", 400: "ExpiredToken"}[code])
+            missing = "ContainerNotFound" if page is _azure_page else "NoSuchBucket"
+            return self._error(code, {404: missing, 403: "AccessDenied", 400: "ExpiredToken"}[code])
         if key:
+            kind = {_s3_page: "s3", _google_page: "google", _azure_page: "azure"}[page]
+            if operation := self.operation(kind, request, key):
+                named = f"{operation} {key}"
+                if self._fault(named) == STALL:
+                    await self._ended.wait()
+                if failed := await self._failed(request, named):
+                    return failed
+                return await self.write(kind, operation, request, key)
             return await self._photo(request, key)
         if failed := await self._failed(request, "list"):
             return failed
@@ -248,7 +262,8 @@ def serving(server: Served, certificate: str = "") -> Iterator[Served]:
     started = threading.Event()
 
     async def serve() -> None:
-        handler = web.Server(server.answer)
+        # A body that is refused is not waited for.
+        handler = web.Server(server.answer, lingering_time=0)
         runner = web.ServerRunner(handler, shutdown_timeout=0)
         await runner.setup()
         tls = None

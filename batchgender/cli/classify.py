@@ -248,15 +248,20 @@ def classify(
     from batchgender.report.text import swapped_labels_notice
     from batchgender.results.csv_style import CsvStyle
     from batchgender.results.open_sink import open_sink
+    from batchgender.results.output import GoingOn, local_alone, opened_output
     from batchgender.results.sinks import CsvStream
     from batchgender.results.update import Update
 
-    style = CsvStyle(csv_bom, csv_safe)
-    sink = (
-        CsvStream(sys.stdout, style)
-        if streaming or out is None
-        else open_sink(out, resume, overwrite, style, notify, Update(update, retry_errors))
-    )
+    style, changes = CsvStyle(csv_bom, csv_safe), Update(update, retry_errors)
+    if dry_run:
+        # Nothing goes to an address.
+        out, reports = local_alone(out, reports)
+    to_file = "" if streaming or out is None else out
+    output = ctx.with_resource(opened_output(to_file, reports, GoingOn(resume, overwrite, changes, True), notify))
+    if output.uploads_alone:
+        notify(f"finished before; uploaded: {', '.join(output.upload())}")
+        return
+    sink = open_sink(output.out, resume, overwrite, style, notify, changes) if to_file else CsvStream(sys.stdout, style)
     table = read_path_table(groups) if groups else None
     measured = None
     if measured_on:
@@ -267,7 +272,7 @@ def classify(
         threshold,
         faces,
         table,
-        reports,
+        output.reports,
         verbose,
         isolate,
         time_limit or SECONDS,
@@ -311,7 +316,7 @@ def classify(
 
         print_text(dry.dry_run_text(dry.dry_run(classifier, source, faces, notify)))
         return
-    if engine == "ray" and out:
+    if engine == "ray":
         from batchgender.classify.ray_actors import RayJob
         from batchgender.classify.ray_engine import RayOptions, classify_on_ray
 
@@ -322,7 +327,7 @@ def classify(
             label_of,
             RunOptions(threshold, isolate=isolate, seconds=time_limit or SECONDS),
         )
-        where = RayOptions(out, ray_address, workers, resume, overwrite, style)
+        where = RayOptions(output.out, ray_address, workers, resume, overwrite, style)
         finished = classify_on_ray(job, classifier, source, options, where, notify)
     else:
         finished = classify_photos(classifier, source, sink, options, notify)
@@ -348,7 +353,7 @@ def classify(
             f"labels that are no class of the model, and count as none: {skipped_text(finished.unknown_labels)};"
             " --label-names says which class a name is"
         )
-    written = [*([] if streaming or out is None else [out]), *finished.reports]
+    written = output.upload(finished.reports)
     done = figures.photos - finished.resumed - (finished.changes.kept if finished.changes else 0)
     rate = f"{done / finished.seconds:,.0f} photos/s"
     notify(

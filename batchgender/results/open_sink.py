@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from batchgender.errors import UserError
 from batchgender.io import Notify
-from batchgender.photos.places.remote.address import is_address, shown_address
 from batchgender.results.csv_style import CsvStyle
 from batchgender.results.formats import DATABASE, ending_of
 from batchgender.results.results_file import SIDECAR, ResultsFile
@@ -16,8 +14,6 @@ def open_sink(
     out: str, resume: bool, overwrite: bool, style: CsvStyle, notify: Notify, update: Update = NOTHING
 ) -> Sink:
     """The sink of this name; raises UserError as it does. `style` is that of a CSV."""
-    if is_address(out):
-        raise UserError(f"{shown_address(out)}: results are written to files of this machine; upload them afterwards")
     # The rows of a database that is updated are gathered beside it: it stays whole until it is replaced.
     begun_as_update = resume and Path(out + SIDECAR).exists()
     if ending_of(out) == DATABASE and not update.any and not begun_as_update:

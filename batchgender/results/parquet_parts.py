@@ -28,13 +28,18 @@ def parts_of(folder: Path) -> list[Path]:
     return found
 
 
+def is_part(name: str) -> bool:
+    """Whether this is the name of a part."""
+    return _NAMES.fullmatch(name) is not None
+
+
 def check_replaceable(folder: Path) -> None:
     """Raise UserError where anything but parts is in the way: a folder of something else is never replaced."""
     if not folder.is_dir():
         if os.path.lexists(folder):
             raise UserError(f"{folder}: is no folder; choose another --out")
         return
-    if other := next((name for name in os.listdir(folder) if not _NAMES.fullmatch(name)), None):
+    if other := next((name for name in os.listdir(folder) if not is_part(name)), None):
         raise UserError(f"{folder}: holds other files ({other!r}), and is not replaced; choose another --out")
 
 
@@ -100,6 +105,6 @@ def _remove(folder: Path) -> None:
     elif folder.exists():
         # Only what a run makes: what else is called so is left, and the folder with it.
         for name in os.listdir(folder):
-            if _NAMES.fullmatch(name.removesuffix(".tmp")):
+            if is_part(name.removesuffix(".tmp")):
                 (folder / name).unlink()
         folder.rmdir()

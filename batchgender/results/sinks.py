@@ -43,7 +43,7 @@ def check_not_locked(out: Path) -> None:
             pass
 
 
-def finished_already(out: Path) -> UserError:
+def finished_already(out: Path | str) -> UserError:
     """Why results that are whole can't be resumed."""
     return UserError(
         f"{out}: this run is finished, nothing to resume; --update does what is new or changed since, --overwrite runs"

@@ -62,6 +62,22 @@ def parse_address(text: str) -> Address:
     return Address(scheme, bucket, key)
 
 
+def parse_target(text: str) -> Address:
+    """Take the address of something that is to be written apart; raises UserError where that can't be."""
+    found = _ADDRESS.fullmatch(text)
+    scheme = found[1].lower() if found else ""
+    if scheme not in _STORES:
+        known = ", ".join(f"{each}://" for each in _STORES)
+        why = "a web server takes no files" if scheme in WEB else "not an address that can be written"
+        raise UserError(f"{one_line(shown_address(text))}: {why}; write to {known} or to a file of this machine")
+    address = parse_address(text)
+    if "@" in address.bucket:
+        raise UserError(f"{scheme}://: credentials stand before the bucket; leave them to the environment")
+    if not address.key.strip("/"):
+        raise UserError(f"{one_line(text)}: names nothing in the bucket; write {address.name}/results.csv")
+    return address
+
+
 def shown_address(text: str) -> str:
     """An address without what is secret in it: a password, a signature; any other text as it is."""
     found = _ADDRESS.fullmatch(text)

@@ -17,7 +17,7 @@ from batchgender.photos.places.remote.store import (
 )
 from batchgender.photos.places.remote.web_requests import meaning
 
-_LIMITS = {"retry_total": 0, "connection_timeout": CONNECT_LIMIT, "read_timeout": SILENCE_LIMIT}
+LIMITS = {"retry_total": 0, "connection_timeout": CONNECT_LIMIT, "read_timeout": SILENCE_LIMIT}
 
 
 class Azure:
@@ -43,7 +43,7 @@ class Azure:
     async def get(self, key: str, limit: int) -> bytes:
         """The bytes of a blob."""
         try:
-            stream = await self._container.download_blob(key, **_LIMITS)
+            stream = await self._container.download_blob(key, **LIMITS)
             return await whole(stream.chunks(), stream.size, limit)
         except LargePhoto:
             raise
@@ -52,7 +52,7 @@ class Azure:
 
     async def page(self, prefix: str, token: str = "", count: int = KEYS_A_PAGE) -> Page:
         """A page of keys."""
-        listed = self._container.list_blobs(name_starts_with=prefix or None, results_per_page=count, **_LIMITS)
+        listed = self._container.list_blobs(name_starts_with=prefix or None, results_per_page=count, **LIMITS)
         pages = listed.by_page(token or None)
         try:
             blobs = await anext(pages)

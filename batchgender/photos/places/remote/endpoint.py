@@ -31,6 +31,11 @@ Answer = TypeVar("Answer")
 Request = Callable[[], Awaitable[Answer]]
 
 
+def seconds_for(size: int) -> float:
+    """The seconds that one request has which carries so many bytes."""
+    return TIME_LIMIT + size / _SLOWEST
+
+
 class Endpoint:
     """A bucket, or a web server, and how it has answered until now.
 
@@ -45,8 +50,8 @@ class Endpoint:
         self._slots, self._probing = asyncio.Semaphore(IN_FLIGHT), asyncio.Lock()
         # When a photo was last answered, and when the last probe that was not began.
         self._answered = self._in_vain = -math.inf
-        # How to read the smallest photo that was read until now.
-        self._good: Request[bytes] | None = None
+        # How to read the smallest photo that was read until now, or what else was answered before.
+        self._good: Request[Any] | None = None
         self._good_size = math.inf
         self._waiting = False
         self._lost = ""
@@ -64,7 +69,7 @@ class Endpoint:
         """
         request = partial(self._whole, key, listed, limit)
         try:
-            data = await self.ask(request, TIME_LIMIT + (limit if listed is None else listed) / _SLOWEST)
+            data = await self.ask(request, seconds_for(limit if listed is None else listed))
         except PlaceLost as error:
             if self._single:
                 raise UnreadablePhoto(str(error)) from error
@@ -104,6 +109,12 @@ class Endpoint:
                     self._wait_or_give_up(silent, reason)
             wait = min(_FIRST_WAIT * 2 ** (tried - 1), _LONGEST_WAIT)
             await asyncio.sleep(max(wait * random.uniform(0.5, 1), failure.wait))
+
+    async def prove(self, request: Request[Any]) -> None:
+        """Have a request answered that tells, asked again, whether the endpoint answers; raises as `ask` does."""
+        await self.ask(request)
+        self._good, self._good_size = request, 0
+        self._note_answer()
 
     async def _whole(self, key: str, listed: int | None, limit: int) -> bytes:
         """Read a photo once."""

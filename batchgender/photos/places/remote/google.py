@@ -2,6 +2,9 @@
 
 import json
 import logging
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from batchgender.errors import PlaceLost, UserError
@@ -22,11 +25,14 @@ class Google:
         " for a public bucket, FSSPEC_GS_TOKEN=anon"
     )
 
+    # What is asked for of Google's permissions.
+    _access = "read_only"
+
     def __init__(self, bucket: str, in_flight: int) -> None:
         import gcsfs
 
         logging.getLogger("gcsfs").addHandler(logging.NullHandler())
-        ours = {"access": "read_only", "session_kwargs": {"trust_env": True}}
+        ours = {"access": self._access, "session_kwargs": {"trust_env": True}}
         self._bucket = bucket
         try:
             self._files = gcsfs.GCSFileSystem(**options(("gs", "gcs"), ours))
@@ -53,14 +59,31 @@ class Google:
             raise TryAgain(f"the answer is no listing ({first_line(error)})") from error
 
     async def _answer(self, path: str, query: dict[str, str], limit: int) -> bytes:
+        async with self._answered("GET", self._url(path), query) as answer:
+            return await web_requests.body(answer, limit)
+
+    def _url(self, path: str) -> str:
+        return f"{self._files.base}b/{quote(self._bucket, safe='')}/o{path}"
+
+    @asynccontextmanager
+    async def _answered(
+        self,
+        method: str,
+        url: str,
+        query: Mapping[str, str],
+        statuses: Collection[int] = (200,),
+        headers: Mapping[str, str] | None = None,
+        data: bytes | None = None,
+    ) -> AsyncIterator[Any]:
+        """The answer to a request, as `web_requests.answered` gives it."""
         from google.auth import exceptions
 
-        url = f"{self._files.base}b/{quote(self._bucket, safe='')}/o{path}"
         try:
             # What gcsfs sends itself, without its own tries, which end after a minute at the earliest.
-            session, headers = await self._files._set_session(), self._files._get_headers(None)
-            asked = f"{url}?{urlencode(self._files._get_params(query))}"
-            return (await web_requests.get(session, asked, limit, headers=headers))[0]
+            session, signed = await self._files._set_session(), self._files._get_headers(headers)
+            asked = f"{url}{'&' if '?' in url else '?'}{urlencode(self._files._get_params(query))}".rstrip("?&")
+            async with web_requests.answered(session, method, asked, statuses, headers=signed, data=data) as answer:
+                yield answer
         except exceptions.TransportError as error:
             raise TryAgain(first_line(error)) from error
         except (exceptions.GoogleAuthError, Refused) as error:

@@ -1,6 +1,8 @@
 """One request to a web server, by aiohttp, and what its errors mean."""
 
 import os
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from typing import Any
 
 from batchgender.errors import PlaceLost, UnreadablePhoto, UserError, os_reason
@@ -9,22 +11,39 @@ from batchgender.photos.places.remote.answers import LargePhoto, Refused, TryAga
 from batchgender.photos.places.remote.store import CHUNK, CONNECT_LIMIT, SILENCE_LIMIT, whole
 
 
-async def get(session: Any, url: str, limit: int, **arguments: Any) -> tuple[bytes, str]:
+async def get(session: Any, url: str, limit: int) -> tuple[bytes, str]:
     """What stands at a URL, which is encoded, and the URL that it was redirected to.
 
-    Raises TryAgain, Refused, PlaceLost where the server's certificate is not trusted, and LargePhoto.
+    Raises what `answered` does, and LargePhoto.
+    """
+    async with answered(session, "GET", url) as answer:
+        return await body(answer, limit), str(answer.url)
+
+
+async def body(answer: Any, limit: int) -> bytes:
+    """The bytes of an answer; raises LargePhoto where they are more than `limit`."""
+    # Of an answer that is compressed, the bytes are more.
+    return await whole(answer.content.iter_chunked(CHUNK), answer.content_length, limit)
+
+
+@asynccontextmanager
+async def answered(
+    session: Any, method: str, url: str, statuses: Collection[int] = (200,), **arguments: Any
+) -> AsyncIterator[Any]:
+    """The answer to a request, while its body is read; the URL is encoded, `arguments` are those of aiohttp.
+
+    Raises TryAgain, Refused where the status is none of `statuses`, and PlaceLost where the server's certificate is not
+    trusted.
     """
     import aiohttp
     import yarl
 
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_LIMIT, sock_read=SILENCE_LIMIT)
     try:
-        async with session.get(yarl.URL(url, encoded=True), timeout=timeout, **arguments) as answer:
-            if answer.status != 200:
+        async with session.request(method, yarl.URL(url, encoded=True), timeout=timeout, **arguments) as answer:
+            if answer.status not in statuses:
                 raise by_status(answer.status, retry_after=answer.headers.get("Retry-After", ""))
-            # Of an answer that is compressed, the bytes are more.
-            data = await whole(answer.content.iter_chunked(CHUNK), answer.content_length, limit)
-            return data, str(answer.url)
+            yield answer
     except (TryAgain, LargePhoto, UnreadablePhoto, UserError):
         raise
     except Exception as error:
