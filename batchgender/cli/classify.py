@@ -30,6 +30,7 @@ from batchgender.cli.options import (
 from batchgender.errors import UserError
 from batchgender.io import Notify, one_line
 from batchgender.photos.labels import LabelNames, names_option
+from batchgender.photos.places.remote.address import is_address
 
 if TYPE_CHECKING:
     from batchgender.classify.face_choice import FaceOptions
@@ -50,8 +51,8 @@ if TYPE_CHECKING:
     "-o",
     "--out",
     metavar="FILE",
-    help=".csv, .csv.gz, .jsonl, .jsonl.gz, .parquet, .db (SQLite), or FOLDER/ for parts in Parquet; - streams CSV to"
-    " stdout.  [required but for --dry-run]",
+    help=".csv, .csv.gz, .jsonl, .jsonl.gz, .parquet, .db (SQLite), or FOLDER/ for parts in Parquet, also at an address"
+    " (s3://, gs://, az://); - streams CSV to stdout.  [required but for --dry-run]",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be read and how long it takes here; write no results.")
 @model_option
@@ -190,7 +191,7 @@ def classify(
       batchgender classify './albums/*/*.jpg' --out results.parquet
       find ./photos -name '*.jpg' -print0 | batchgender classify --from-list - -0 --out results.csv
       batchgender classify --from-list labels.csv --out results.csv
-      batchgender classify s3://bucket/photos/ --out results.csv
+      batchgender classify s3://bucket/photos/ --out s3://bucket/results.csv
       batchgender classify ./photos --dry-run
       batchgender classify ./photos --out results.csv --update
       batchgender classify ./photos --out results.csv --threshold 0.9
@@ -223,6 +224,8 @@ def classify(
         raise click.UsageError("--csv-safe and --shard exclude each other; give --csv-safe to merge")
     if ray_address and engine != "ray":
         raise click.UsageError("--ray-address is for --engine ray")
+    if log_json and is_address(log_json):
+        raise click.UsageError("--log-json is appended to, and can be no address; name a file of this machine")
     if engine == "ray":
         _check_engine(ctx, out, from_list, provider)
     check_explained(explained, reports, no_thumbnails)
@@ -266,8 +269,9 @@ def classify(
     measured = None
     if measured_on:
         from batchgender.results.answers import read_answers
+        from batchgender.results.fetched import fetched
 
-        measured = read_answers(measured_on)
+        measured = read_answers(*ctx.with_resource(fetched([measured_on], notify)))
     options = RunOptions(
         threshold,
         faces,

@@ -13,7 +13,10 @@ from batchgender.io import Notify
 @click.option("--json", "json_file", metavar="FILE", callback=check_json, help="Write the figures, too.")
 @click.option("--max-flips", type=click.IntRange(0), help="Exit with 1 where more predictions changed.")
 @quiet_option
-def compare(first: str, second: str, json_file: str | None, max_flips: int | None, notify: Notify) -> None:
+@click.pass_context
+def compare(
+    ctx: click.Context, first: str, second: str, json_file: str | None, max_flips: int | None, notify: Notify
+) -> None:
     """Compare two results files of the same photos, as before and after a change of model.
 
     Prints which predictions changed, whether the accuracy changed where the photos have labels (McNemar's test), and
@@ -24,8 +27,9 @@ def compare(first: str, second: str, json_file: str | None, max_flips: int | Non
       batchgender compare before.csv after.csv --max-flips 20
     """
     from batchgender.report.compare_results import compare_results, comparison_text
+    from batchgender.results.fetched import fetched
 
-    found = compare_results(first, second)
+    found = compare_results(*ctx.with_resource(fetched([first, second], notify)))
     print_text(comparison_text(found))
     if json_file:
         write_json(json_file, found.as_dict(), notify)

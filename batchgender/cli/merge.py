@@ -29,7 +29,9 @@ from batchgender.io import Notify
 @click.option("--overwrite", is_flag=True, help="Replace results and reports that are there.")
 @csv_style_options
 @quiet_option
+@click.pass_context
 def merge(
+    ctx: click.Context,
     parts: tuple[str, ...],
     out: str,
     reports: tuple[str, ...],
@@ -58,15 +60,18 @@ def merge(
     from batchgender.photos.path_table import read_path_table
     from batchgender.photos.source import PhotoSource
     from batchgender.results.csv_style import CsvStyle
+    from batchgender.results.fetched import fetched
+    from batchgender.results.output import GoingOn, opened_output
     from batchgender.results.parts import open_parts
     from batchgender.results.results_file import ResultsFile
 
-    sink = ResultsFile(out, overwrite=overwrite, style=CsvStyle(csv_bom, csv_safe))
+    output = ctx.with_resource(opened_output(out, reports, GoingOn(overwrite=overwrite), notify))
+    sink = ResultsFile(output.out, overwrite=overwrite, style=CsvStyle(csv_bom, csv_safe))
     table = read_path_table(groups) if groups else None
     source = PhotoSource(photos, notify) if photos and not no_thumbnails else None
-    opened = open_parts(parts, allow_missing, notify)
-    files = check_merge(sink, reports)
-    with locked([out, *files], notify):
+    opened = open_parts(ctx.with_resource(fetched(parts, notify)), allow_missing, notify)
+    files = check_merge(sink, output.reports)
+    with locked([output.out, *files], notify):
         figures, written = merge_results(opened, sink, files, bool(reports), notify, table, source)
     print_figures(figures)
-    notify(f"{figures.photos:,} photos of {len(parts):,} parts; written: {', '.join([out, *written])}")
+    notify(f"{figures.photos:,} photos of {len(parts):,} parts; written: {', '.join(output.upload(written))}")

@@ -16,7 +16,8 @@ from batchgender.io import Notify
 )
 @click.option("--json", "json_file", metavar="FILE", callback=check_json, help="Write the figures, too.")
 @quiet_option
-def prevalence(results: str, measured_on: str, json_file: str | None, notify: Notify) -> None:
+@click.pass_context
+def prevalence(ctx: click.Context, results: str, measured_on: str, json_file: str | None, notify: Notify) -> None:
     """Estimate how many photos of each class there are, corrected by the mistakes measured on labelled photos.
 
     A count of predictions is wrong by the model's mistakes: of few women and many men, more men are taken for women
@@ -31,7 +32,9 @@ def prevalence(results: str, measured_on: str, json_file: str | None, notify: No
     from batchgender.report.statistics import share
     from batchgender.report.text import swapped_labels_notice
     from batchgender.results.answers import read_answers
+    from batchgender.results.fetched import fetched
 
+    results, measured_on = ctx.with_resource(fetched([results, measured_on], notify))
     measured = read_answers(measured_on)
     found = estimate_prevalence(read_answers(results), measured)
     print_text(prevalence_text(found))

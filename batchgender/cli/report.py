@@ -58,7 +58,9 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace reports that are there.")
 @foreign_options
 @quiet_option
+@click.pass_context
 def report(
+    ctx: click.Context,
     results: str,
     reports: tuple[str, ...],
     photos: tuple[str, ...],
@@ -94,11 +96,16 @@ def report(
     from batchgender.report.files import check_report
     from batchgender.report.report_results import figures_of, known_of, write_reports
     from batchgender.report.text import swapped_labels_notice
+    from batchgender.results.fetched import fetched
     from batchgender.results.formats import report_beside
+    from batchgender.results.output import GoingOn, opened_output
     from batchgender.results.stored_rows import stored_rows
 
-    for file in reports:
+    output = ctx.with_resource(opened_output("", reports, GoingOn(overwrite=overwrite), notify))
+    files = output.reports
+    for file in files:
         check_report(file, overwrite)
+    (local,) = ctx.with_resource(fetched([results], notify))
     source = PhotoSource(photos, notify) if photos else None
     table = read_path_table(groups) if groups else None
     stated = read_labels(labels, notify, label_names) if labels else None
@@ -107,7 +114,7 @@ def report(
         from batchgender.model.open_model import open_model
 
         opened = open_model(model, foreign, notify=notify)
-    rows = stored_rows(results, opened.info.classes if opened else ())
+    rows = stored_rows(local, opened.info.classes if opened else ())
     label_of = None
     if stated:
         stated.check_classes(rows.layout.classes, "the results")
@@ -120,14 +127,16 @@ def report(
         notify(notice)
     if not figures.labelled:
         notify("no photo carries a label: there are no figures on right and wrong answers")
-    elif not reports:
+    elif not files and local != results:
+        notify("no report is written of results at an address; --report says where it goes")
+    elif not files:
         beside = str(report_beside(Path(results)))
         if os.path.lexists(beside) and not overwrite:
             notify(f"{beside}: is there already, and stays as it is; --overwrite replaces it")
         else:
             check_report(beside)
-            reports = (beside,)
-    with locked(reports, notify):
-        write_reports(reports, figures, known, None if no_thumbnails else source, notify)
-    if reports:
-        notify(f"written: {', '.join(reports)}")
+            files = (beside,)
+    with locked(files, notify):
+        write_reports(files, figures, known, None if no_thumbnails else source, notify)
+    if files:
+        notify(f"written: {', '.join(output.upload(files))}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from batchgender.csv_files import open_bytes, open_csv
 from batchgender.errors import UserError, os_reason
+from batchgender.photos.places.remote.address import is_address, shown_address
 from batchgender.results.database_file import read_database
 from batchgender.results.formats import ENDINGS, FOLDER, ending_there
 from batchgender.results.parquet_parts import parts_of
@@ -23,6 +24,8 @@ def read_results(file: str) -> Iterator[dict[str, str]]:
 
     A CSV may have been saved again by a spreadsheet. Raises UserError where it is no results file, or damaged.
     """
+    if is_address(file):
+        raise UserError(f"{shown_address(file)}: an address; fetch the results to this machine first")
     readers = {
         ".csv": _csv_rows,
         ".jsonl": _json_rows,

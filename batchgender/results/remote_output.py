@@ -68,7 +68,10 @@ class RemoteOutput(Output):
         """
         if self._out:
             self._prepare_results(self._out)
-        self.working.make()
+        else:
+            # What a killed command left.
+            self.working.clear()
+            self.working.make()
         for address in self._addresses.values():
             bucket = self._bucket(address)
             if not self._out or address.name != self._out.name:
@@ -202,8 +205,8 @@ class RemoteOutput(Output):
         self.working.clear()
         if self.uploads_alone and not self._note.complete:
             self._notify(
-                f"{self.name}: the run was stopped before its report was written;"
-                f" `batchgender report {self.name}` makes it"
+                f"{self.name}: the run was stopped before its report was written; `batchgender report {self.name}`"
+                " prints it, and writes it with --report"
             )
         local = [file for file in written if Path(file) not in self._addresses]
         return [*([_shown(self._out)] if self._out else [self.out] if self.out else []), *local, *reports]

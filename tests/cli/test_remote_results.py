@@ -4,15 +4,17 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
 from conftest import RED, one_line_error, write_picture
-from object_server import RESET, STALL, ObjectServer
+from object_server import STALL, ObjectServer, serving
 
 from batchgender.photos.places.remote import endpoint
 from batchgender.results.read_results import read_results
@@ -138,20 +140,24 @@ def test_a_run_that_is_killed_goes_on_to_the_same_object(
 
 
 @pytest.mark.parametrize("name", ["r.csv", "r/"])
-def test_an_upload_that_fails_is_done_again_without_classifying(
-    server: ObjectServer, cli: Cli, line: Line, name: str, tmp_path: Path
+def test_a_server_that_stops_in_mid_upload_costs_no_row_and_no_second_run(
+    server: ObjectServer, cli: Cli, line: Line, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = f"s3://photos/runs/{name}"
     key = f"runs/{name}" + ("part-00000.parquet" if name == "r/" else "")
-    server.faults = {f"piece {key}": [RESET]}
-    message = one_line_error(cli(*line, address))
+    with ExitStack() as running:
+        server = running.enter_context(serving(ObjectServer()))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        server.on_write[f"piece {key}"] = lambda: threading.Thread(target=running.close).start()
+        message = one_line_error(cli(*line, address))
     assert "s3://photos: no answer for 1 s: " in message
     assert "; all rows are kept in " in message and message.endswith("--resume uploads them")
-    assert "finished on this machine, and its results are not uploaded yet" in one_line_error(cli(*line, address))
-    assert server.objects == {}
-    server.faults.clear()
-    # Nothing of it is opened.
-    result = cli(*line[:3], "none.onnx", *line[4:], address, "--resume")
+    server.on_write.clear()
+    with serving(server):
+        assert "finished on this machine, and its results are not uploaded yet" in one_line_error(cli(*line, address))
+        assert key not in server.objects
+        # No model is opened.
+        result = cli(*line[:3], "none.onnx", *line[4:], address, "--resume")
     assert result.exit_code == 0, result.output
     report = "s3://photos/runs/r.report.json"
     assert result.stderr.splitlines()[-1] == f"finished before; uploaded: {address}, {report}"
@@ -309,3 +315,35 @@ def test_rows_of_a_run_that_stops_are_kept_on_this_machine(
     server.objects.clear()
     assert cli(*line, ADDRESS, "--dry-run").exit_code == 0
     assert server.objects == {} and kept(tmp_path) == []
+
+
+def test_shards_in_a_bucket_are_merged_to_what_one_run_gives(
+    server: ObjectServer, cli: Cli, line: Line, photos: Path, tmp_path: Path
+) -> None:
+    parts = [f"s3://photos/parts/{number}.csv" for number in (1, 2)]
+    for number, part in enumerate(parts, 1):
+        assert cli(*line, part, "--shard", f"{number}/2").exit_code == 0
+    assert {"parts/1.csv.shard.json", "parts/2.csv.shard.json"} < {*server.objects}
+    assert cli(*line, tmp_path / "r.csv").exit_code == 0
+    merged = cli("merge", *parts, "--out", ADDRESS)
+    assert merged.exit_code == 0, merged.output
+    assert f"written: {ADDRESS}, s3://photos/runs/r.report.json" in merged.stderr
+    assert server.objects[KEY] == (tmp_path / "r.csv").read_bytes()
+    assert server.objects["runs/r.report.json"] == (tmp_path / "r.report.json").read_bytes()
+    assert "exists already" in one_line_error(cli("merge", *parts, "--out", ADDRESS))
+    server.put(KEY, b"of others")
+    server.faults[f"piece {KEY}"] = [403]
+    message = one_line_error(cli("merge", *parts, "--out", ADDRESS, "--overwrite"))
+    assert "can't write it: 403 Forbidden" in message and message.endswith("nothing is lost: do the same again")
+    server.faults.clear()
+    assert cli("merge", *parts, "--out", ADDRESS, "--overwrite").exit_code == 0 and kept(tmp_path) == []
+    # Others read what is there, too.
+    assert "80 photos" in cli("compare", ADDRESS, tmp_path / "r.csv").stdout
+    assert "no report is written of results at an address" in cli("report", ADDRESS).stderr
+    result = cli("report", ADDRESS, "--report", "s3://photos/runs/again.json")
+    assert result.exit_code == 0 and result.stderr.endswith("written: s3://photos/runs/again.json\n")
+    assert json.loads(server.objects["runs/again.json"])["photos"] == 80
+    assert "s3://photos/none.csv: no such object" in one_line_error(cli("report", "s3://photos/none.csv"))
+    assert "an address; fetch the results" in one_line_error(
+        cli("sort", photos, "--results", ADDRESS, "--into", tmp_path / "sorted")
+    )

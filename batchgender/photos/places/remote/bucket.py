@@ -112,7 +112,7 @@ class Bucket:
         upload = self._asked(partial(store.begin, key, about, expected))
         try:
             with open(file, "rb") as stream:
-                pieces = []
+                pieces = list[Any]()
                 while data := stream.read(size):
                     place = Piece(len(pieces), stream.tell() - len(data))
                     pieces.append(self._asked(partial(store.piece, key, upload, about, place, data), len(data)))
