@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 from xml.sax.saxutils import escape
 
 from aiohttp import web
-from object_uploads import Uploads
+from object_uploads import Uploads, conditions_of
 
 # What a photo's answer may be in the place of the photo; a number is a status.
 DROP, TRUNCATE, STALL, RESET = "drop", "truncate", "stall", "reset"
@@ -164,6 +164,8 @@ class ObjectServer(Uploads):
             return failed
         if key not in self.objects:
             return self._error(404, "NoSuchKey")
+        if not self.met(key, conditions_of(request)):
+            return self._error(412, "PreconditionFailed")
         data = self.objects[key]
         fault = self._fault(key, pop=True)
         response = web.StreamResponse()
@@ -175,7 +177,7 @@ class ObjectServer(Uploads):
         if "x-ms-range" in request.headers:
             response.set_status(206)
             response.headers["Content-Range"] = f"bytes 0-{len(data) - 1}/{len(data)}"
-            response.headers["ETag"] = '"0"'
+            response.headers["ETag"] = f'"{self.tag(key)}"'
         await response.prepare(request)
         await response.write(data[: len(data) // 2] if fault in (TRUNCATE, STALL) else data)
         if fault == STALL:

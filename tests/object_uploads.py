@@ -53,7 +53,8 @@ class Uploads:
         """As `tag`, a number, as Google has it."""
         return str(int(self.tag(key)[:8], 16) + 1)
 
-    def _met(self, key: str, condition: dict[str, str]) -> bool:
+    def met(self, key: str, condition: dict[str, str]) -> bool:
+        """Whether the conditions of a request are met."""
         there = key in self.objects
         if "none" in condition:
             return not there
@@ -81,20 +82,12 @@ class Uploads:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         data = await request.read()
         self.largest = max(self.largest, len(data))
-        headers, query = request.headers, request.query
+        headers = request.headers
         if operation != "stat":
             self.writes.append(f"{operation} {key}")
             if happens := self.on_write.get(self.writes[-1]):
                 happens()
-        condition = {
-            name: value
-            for name, value in (
-                ("match", headers.get("If-Match")),
-                ("none", headers.get("If-None-Match")),
-                ("generation", query.get("ifGenerationMatch")),
-            )
-            if value
-        }
+        condition = conditions_of(request)
         beside = {
             name.partition("-meta-")[2].lower(): value for name, value in headers.items() if "-meta-" in name.lower()
         }
@@ -127,7 +120,7 @@ class Uploads:
         return web.Response(headers={**headers, "Content-Length": str(size)})
 
     def _done(self, key: str, data: bytes, beside: dict[str, str], condition: dict[str, str]) -> bool:
-        if not self._met(key, condition):
+        if not self.met(key, condition):
             return False
         self.objects[key], self.beside[key] = data, beside
         return True
@@ -173,7 +166,7 @@ class Uploads:
         condition: dict[str, str],
     ) -> web.StreamResponse:
         if operation == "begin":
-            if not self._met(key, condition):
+            if not self.met(key, condition):
                 return web.Response(status=412)
             name = f"upload{len(self.writes)}"
             self.begun[name] = Upload(key, json.loads(data)["metadata"], condition)
@@ -208,6 +201,17 @@ class Uploads:
         if not self._done(key, whole, beside, condition):
             return web.Response(status=412, headers={"x-ms-error-code": "ConditionNotMet"})
         return web.Response(status=201, headers=headers)
+
+
+def conditions_of(request: web.BaseRequest) -> dict[str, str]:
+    """What a request wants the object to be."""
+    headers, query = request.headers, request.query
+    found = {
+        "match": headers.get("If-Match"),
+        "none": headers.get("If-None-Match"),
+        "generation": query.get("ifGenerationMatch"),
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _xml(text: str, status: int = 200) -> web.Response:

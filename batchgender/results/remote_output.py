@@ -111,7 +111,7 @@ class RemoteOutput(Output):
         working.clear()
         working.make()
         tags = None if there is None else {name: found.tag for name, found in there.items()}
-        self._note = Note(tags, going_on.may_replace)
+        self._note = Note(tags, going_on.overwrite or going_on.update.any)
         if there and not (going_on.overwrite or going_on.update.any):
             if going_on.resume:
                 raise finished_already(shown)
@@ -167,6 +167,8 @@ class RemoteOutput(Output):
         """Have the results that are there in the place of the working ones."""
         assert self._out
         bucket = self._bucket(self._out)
+        self._note.fetched = None
+        self.working.write_note(self._note)
         for name, version in there.items():
             try:
                 bucket.fetch(self._key(name), version, self.working.folder / name)
@@ -278,10 +280,8 @@ class RemoteOutput(Output):
 
     def _changed(self, name: str) -> UserError:
         assert self._out
-        return UserError(
-            f"{_shown(replace(self._out, key=self._key(name)))}: was written by another program since this run began;"
-            " move that object away first"
-        )
+        what = "exists already" if self._note.tags is None else "was written by another program since this run began"
+        return UserError(f"{_shown(replace(self._out, key=self._key(name)))}: {what}; move that object away first")
 
     def _kept(self) -> str:
         if not self._going_on.keeps:

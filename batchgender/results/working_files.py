@@ -25,13 +25,14 @@ class Note:
     """What a run that goes to an address was begun with.
 
     `tags` are those of the objects that were there, by their names, None where that could not be known; `replace` says
-    whether they may be replaced then. `fetched` is the digest of earlier results that were fetched, "" for none,
-    `reports` are the addresses of reports by their files, and `complete` says that all files are there.
+    whether they may be replaced then. `fetched` is the digest of earlier results that were fetched, None until they
+    are, "" where there are none; `reports` are the addresses of reports by their files, and `complete` says that all
+    files are there.
     """
 
     tags: dict[str, str] | None = None
     replace: bool = False
-    fetched: str = ""
+    fetched: str | None = ""
     reports: dict[str, str] = field(default_factory=dict)
     complete: bool = False
 
@@ -81,7 +82,10 @@ class WorkingFiles:
 
     def is_finished(self, out: Path) -> bool:
         """Whether there are results of a run, none that were fetched."""
-        return out.exists() and not self.is_unfinished(out) and digest_of_results(out) != self.note().fetched
+        if not out.exists() or self.is_unfinished(out):
+            return False
+        before = self.note().fetched
+        return before is not None and digest_of_results(out) != before
 
     def note(self) -> Note:
         """The note of the run; one that says nothing where there is none."""

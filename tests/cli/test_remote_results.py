@@ -103,6 +103,19 @@ def test_what_is_there_is_replaced_only_where_that_is_said(server: ObjectServer,
     assert "s3://photos/runs/r.report.json: exists already" in one_line_error(cli(*line, ADDRESS))
 
 
+def test_who_may_write_and_not_look_replaces_nothing(server: ObjectServer, cli: Cli, line: Line) -> None:
+    server.faults = {f"stat runs/{name}": [403] for name in ("r.csv", "r.report.json", "r.csv.seen")}
+    # As a job of a scheduler is called.
+    assert cli(*line, ADDRESS, "--resume").exit_code == 0
+    server.put(KEY, b"of others")
+    message = one_line_error(cli(*line, ADDRESS))
+    assert f"{ADDRESS}: exists already; move that object away first; all rows are kept in" in message
+    assert server.objects[KEY] == b"of others"
+    del server.objects[KEY]
+    assert cli(*line, ADDRESS, "--resume").exit_code == 0 and len(server.objects[KEY]) > 1000
+    assert "may not be read, so it can't be updated" in one_line_error(cli(*line, ADDRESS, "--update"))
+
+
 def start(*arguments: Any) -> "subprocess.Popen[str]":
     line = [sys.executable, "-m", "batchgender", *map(str, arguments)]
     return subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
@@ -264,6 +277,7 @@ def test_reports_go_to_addresses_of_their_own(server: ObjectServer, cli: Cli, li
         ("s3://photos/r.xls", {}, "s3://photos/r.xls: unknown format; end the name in .csv"),
         ("s3://photos/", {}, "names nothing in the bucket; write s3://photos/results.csv"),
         ("s3://photos", {}, "names nothing in the bucket"),
+        ("s3://photos/runs/../", {}, "has an empty part, or a dot for one"),
         ("s3://nowhere/r.csv", {}, "s3://nowhere: no such bucket; check the address"),
         ("s3://closed/r.csv", {}, "s3://closed/r.csv: can't write it: 403 Forbidden (AccessDenied); set AWS_PROFILE"),
         ("s3://expired/r.csv", {}, "the credentials are not accepted (ExpiredToken)"),

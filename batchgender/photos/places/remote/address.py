@@ -75,6 +75,8 @@ def parse_target(text: str) -> Address:
         raise UserError(f"{scheme}://: credentials stand before the bucket; leave them to the environment")
     if not address.key.strip("/"):
         raise UserError(f"{one_line(text)}: names nothing in the bucket; write {address.name}/results.csv")
+    if {"", ".", ".."} & {*address.key.removesuffix("/").split("/")}:
+        raise UserError(f"{one_line(text)}: has an empty part, or a dot for one; write {address.name}/runs/results.csv")
     return address
 
 

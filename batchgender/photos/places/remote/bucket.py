@@ -38,7 +38,7 @@ class Bucket:
 
     def __init__(self, address: Address, notify: Notify) -> None:
         require_packages(address.scheme)
-        self.name = address.name
+        self.name, self._notify = address.name, notify
         self._store = _KINDS[address.scheme](address.bucket, IN_FLIGHT)
         self._endpoint = Endpoint(address.name, self._store, notify)
 
@@ -95,6 +95,8 @@ class Bucket:
         """Have the bytes of a file under a key, in the place of the version `expected`; see `WritableStore`."""
         kind, packed = mimetypes.guess_type(key)
         about = About(file.stat().st_size, digest_of(file), "application/gzip" if packed else kind or "")
+        if about.size > PIECE:
+            self._notify(f"{one_line(f'{self.name}/{key}')}: {about.size / 1e6:,.0f} MB to upload")
         with self._meant(key, "write"):
             try:
                 self._upload(file, key, about, expected)
