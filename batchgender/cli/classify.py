@@ -248,6 +248,7 @@ def classify(
     from batchgender.photos.path_table import read_path_table
     from batchgender.report.error_kinds import kinds_text
     from batchgender.report.figures import SMALL_FACE, SMALL_SHARE
+    from batchgender.report.files import check_endings
     from batchgender.report.text import swapped_labels_notice
     from batchgender.results.csv_style import CsvStyle
     from batchgender.results.open_sink import open_sink
@@ -259,6 +260,7 @@ def classify(
     if dry_run:
         # Nothing goes to an address.
         out, reports = local_alone(out, reports)
+    check_endings(reports)
     to_file = "" if streaming or out is None else out
     output = ctx.with_resource(opened_output(to_file, reports, GoingOn(resume, overwrite, changes, True), notify))
     if output.uploads_alone:

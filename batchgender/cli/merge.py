@@ -59,12 +59,14 @@ def merge(
     from batchgender.lock import locked
     from batchgender.photos.path_table import read_path_table
     from batchgender.photos.source import PhotoSource
+    from batchgender.report.files import check_endings
     from batchgender.results.csv_style import CsvStyle
     from batchgender.results.fetched import fetched
     from batchgender.results.output import GoingOn, opened_output
     from batchgender.results.parts import open_parts
     from batchgender.results.results_file import ResultsFile
 
+    check_endings(reports)
     output = ctx.with_resource(opened_output(out, reports, GoingOn(overwrite=overwrite), notify))
     sink = ResultsFile(output.out, overwrite=overwrite, style=CsvStyle(csv_bom, csv_safe))
     table = read_path_table(groups) if groups else None

@@ -93,7 +93,7 @@ def report(
     from batchgender.photos.labels_file import read_labels
     from batchgender.photos.path_table import join_by_path, read_path_table
     from batchgender.photos.source import PhotoSource
-    from batchgender.report.files import check_report
+    from batchgender.report.files import check_endings, check_report
     from batchgender.report.report_results import figures_of, known_of, write_reports
     from batchgender.report.text import swapped_labels_notice
     from batchgender.results.fetched import fetched
@@ -101,6 +101,7 @@ def report(
     from batchgender.results.output import GoingOn, opened_output
     from batchgender.results.stored_rows import stored_rows
 
+    check_endings(reports)
     output = ctx.with_resource(opened_output("", reports, GoingOn(overwrite=overwrite), notify))
     files = output.reports
     for file in files:

@@ -17,10 +17,16 @@ if TYPE_CHECKING:
 _ENDINGS = (".json", ".html")
 
 
+def check_endings(files: Iterable[str]) -> None:
+    """Raise UserError where a name says no format of reports."""
+    for file in files:
+        if not file.endswith(_ENDINGS):
+            raise UserError(f"{file}: unknown report format; end the name in {' or '.join(_ENDINGS)}")
+
+
 def check_report(file: str, overwrite: bool = True) -> None:
     """Raise UserError where a report of this name can't be written, or may not be."""
-    if not file.endswith(_ENDINGS):
-        raise UserError(f"{file}: unknown report format; end the name in {' or '.join(_ENDINGS)}")
+    check_endings((file,))
     if os.path.lexists(file) and not overwrite:
         raise UserError(f"{file}: exists already; replace it with --overwrite or choose another --report")
     check_writable(file, "--report")
