@@ -58,7 +58,7 @@ class RemoteOutput(Output):
     def _report_file(self, address: Address) -> Path:
         name = address.key.rpartition("/")[2]
         # Reports of two folders may have one name.
-        digest = hashlib.sha256(_shown(address).encode("utf-8", "surrogateescape")).hexdigest()
+        digest = hashlib.sha256(_whole(address).encode("utf-8", "surrogateescape")).hexdigest()
         return self.working.folder / f"{digest[:8]}-{name}"
 
     def prepare(self) -> None:
@@ -80,7 +80,7 @@ class RemoteOutput(Output):
                 raise UserError(
                     f"{_shown(address)}: exists already; replace it with --overwrite or choose another --report"
                 )
-        self._note.reports |= {file.name: _shown(address) for file, address in self._addresses.items()}
+        self._note.reports |= {file.name: _whole(address) for file, address in self._addresses.items()}
         self.working.write_note(self._note)
 
     def _prepare_results(self, address: Address) -> None:
@@ -257,9 +257,9 @@ class RemoteOutput(Output):
 
     def _upload_reports(self) -> list[str]:
         addresses = dict(self._addresses)
-        for name, shown in self._note.reports.items():
+        for name, text in self._note.reports.items():
             # Those that the run was begun with, where it is resumed without.
-            addresses.setdefault(self.working.folder / name, parse_target(shown))
+            addresses.setdefault(self.working.folder / name, parse_target(text))
         there = {file: address for file, address in addresses.items() if file.exists()}
         for file, address in there.items():
             try:
@@ -299,5 +299,9 @@ class RemoteOutput(Output):
         return self._buckets[address.name]
 
 
+def _whole(address: Address) -> str:
+    return f"{address.name}/{address.key}"
+
+
 def _shown(address: Address) -> str:
-    return one_line(f"{address.name}/{address.key}")
+    return one_line(_whole(address))
