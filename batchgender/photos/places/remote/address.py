@@ -63,13 +63,15 @@ def parse_address(text: str) -> Address:
 
 
 def parse_target(text: str) -> Address:
-    """Take the address of something that is to be written apart; raises UserError where that can't be."""
+    """Take the address of results or a report apart; raises UserError where it can be none."""
     found = _ADDRESS.fullmatch(text)
     scheme = found[1].lower() if found else ""
     if scheme not in _STORES:
         known = ", ".join(f"{each}://" for each in _STORES)
-        why = "a web server takes no files" if scheme in WEB else "not an address that can be written"
-        raise UserError(f"{one_line(shown_address(text))}: {why}; write to {known} or to a file of this machine")
+        raise UserError(
+            f"{one_line(shown_address(text))}: no place for results and reports; these are files of this machine, or"
+            f" lie at {known}"
+        )
     address = parse_address(text)
     if "@" in address.bucket:
         raise UserError(f"{scheme}://: credentials stand before the bucket; leave them to the environment")
