@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
+from batchgender.classify.counted_rows import checked_labels
 from batchgender.classify.face_choice import FaceOptions, choose_faces
 from batchgender.classify.pipeline import Classifier
-from batchgender.classify.run import check_any, checked_labels
+from batchgender.classify.run import check_any
 from batchgender.io import Notify, text_table
 from batchgender.photos.file_type import kind_by_ending
 from batchgender.photos.photo import Photo, printable

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from batchgender.classify.fetches import Fetches
 from batchgender.errors import UnreadablePhoto, UserError
@@ -17,7 +17,6 @@ from batchgender.faces.framing import Framing
 from batchgender.io import Notify
 from batchgender.model.metadata import ModelInfo
 from batchgender.photos.photo import Photo
-from batchgender.photos.source import PhotoSource
 
 OFF, AUTO, LARGEST, ALL = "off", "auto", "largest", "all"
 MODES = (AUTO, LARGEST, ALL, OFF)
@@ -45,8 +44,15 @@ class FaceOptions:
 WHOLE = FaceOptions(OFF)
 
 
+class Sampled(Protocol):
+    """Photos of which some can be looked at before a run."""
+
+    def first(self, count: int) -> list[Photo]:
+        """The first photos, up to `count`."""
+
+
 def choose_faces(
-    info: ModelInfo, source: PhotoSource | None, options: FaceOptions, workers: int, notify: Notify
+    info: ModelInfo, source: Sampled | None, options: FaceOptions, workers: int, notify: Notify
 ) -> FaceFinder | None:
     """What finds the faces in the photos of `source` for a model, None where photos are taken whole.
 
@@ -96,7 +102,7 @@ def face_settings(finder: FaceFinder | None) -> dict[str, Any]:
     }
 
 
-def _wants_cutting(finder: FaceFinder, framing: Framing, source: PhotoSource, workers: int, notify: Notify) -> bool:
+def _wants_cutting(finder: FaceFinder, framing: Framing, source: Sampled, workers: int, notify: Notify) -> bool:
     """Look at the first photos: whether their faces are framed otherwise than the model was trained."""
     photos = source.first(_LOOKED_AT)
     # Spread over them: a folder may begin with photos of another kind.

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from batchgender.classify.pipeline import Classifier
-from batchgender.classify.run import RunOptions, classify_photos
+from batchgender.classify.run import classify_photos
+from batchgender.classify.run_options import RunOptions
 from batchgender.errors import UserError
 from batchgender.io import Notify, first_line
 from batchgender.photos.shard import Shard

@@ -14,7 +14,9 @@ from batchgender.classify.face_choice import ALL, LARGEST, OFF, FaceOptions, cho
 from batchgender.classify.merge_results import check_merge, merge_results
 from batchgender.classify.pipeline import Classifier
 from batchgender.classify.ray_actors import RayActors, RayJob
-from batchgender.classify.run import FinishedRun, RunOptions, check_any, run_settings
+from batchgender.classify.run import FinishedRun, check_any
+from batchgender.classify.run_options import RunOptions
+from batchgender.classify.run_settings import run_settings
 from batchgender.errors import UserError, os_reason
 from batchgender.extras import require_extra
 from batchgender.io import Notify, first_line

@@ -243,7 +243,8 @@ def classify(
     source = open_photos(photos, from_list, null, None if no_labels else label_names, notify, fps)
     stated = read_labels(labels, notify, label_names) if labels else None
 
-    from batchgender.classify.run import RunOptions, check_reports, classify_photos
+    from batchgender.classify.run import check_reports, classify_photos
+    from batchgender.classify.run_options import RunOptions
     from batchgender.classify.worker_processes import SECONDS
     from batchgender.photos.path_table import read_path_table
     from batchgender.report.error_kinds import kinds_text

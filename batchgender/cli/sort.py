@@ -96,7 +96,7 @@ def sort(
             f"--{'link' if link else 'move'} is for files in folders; photos in archives, in datasets and at addresses"
             " can be copied"
         )
-    from batchgender.classify.run import RunOptions
+    from batchgender.classify.run_options import RunOptions
     from batchgender.sorting.placing import COPY, LINK, MOVE
     from batchgender.sorting.sort import SortOptions, check_target, sort_photos, sorted_counts
 

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from batchgender.classify.pipeline import FEW, Classifier
-from batchgender.classify.run import FinishedRun, RunOptions, classify_photos
+from batchgender.classify.run import FinishedRun, classify_photos
+from batchgender.classify.run_options import RunOptions
 from batchgender.errors import CannotResume, UserError, os_reason
 from batchgender.io import Notify, written_whole
 from batchgender.lock import locked
