@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import chain, repeat
 from threading import Semaphore
@@ -158,11 +158,16 @@ class Classifier:
         return WorkerProcesses(self._inference, self.thresholds(threshold), self.workers, self._notify, seconds)
 
     def rows(
-        self, photos: Iterable[Photo], threshold: float | None = None, processes: WorkerProcesses | None = None
+        self,
+        photos: Iterable[Photo],
+        threshold: float | None = None,
+        processes: WorkerProcesses | None = None,
+        reused: bool = False,
     ) -> Generator[Row]:
         """Yield the row of each photo, in order; holds a few batches at a time, whatever the number of photos.
 
-        `processes`, made by `worker_processes` with the same threshold, answer them, and are closed at the end.
+        `processes`, made by `worker_processes` with the same threshold, answer them, and are closed at the end;
+        with `reused`, to answer others, only where this ends early.
         """
         threads_answer = _Threads(self._inference, self.thresholds(threshold), self.workers)
         threads = self._threads()
@@ -182,7 +187,7 @@ class Classifier:
             ThreadPoolExecutor(threads) as pool,
             # Closed before the pool: who waits for a photo from afar, or for a decoder, waits no longer.
             closing(Fetches()) as fetches,
-            closing(processes or threads_answer) as answering,
+            (_closed_early if reused else closing)(processes or threads_answer) as answering,
             # Twice as many as there are threads: none idles while a slow photo holds up the order.
             closing(ordered_prefetch(pool, work, groups(), 2 * threads, held=_held, most=_MOST_HELD)) as done,
         ):
@@ -249,6 +254,16 @@ class _Threads:
 
     def close(self) -> None:
         """Nothing to end: the threads come to an end with their photos."""
+
+
+@contextmanager
+def _closed_early(answering: _Answering) -> Iterator[_Answering]:
+    """End what answers where the block does not come to its end: it may be at a photo for long."""
+    try:
+        yield answering
+    except BaseException:
+        answering.close()
+        raise
 
 
 def _held(photos: Sequence[Photo]) -> int:

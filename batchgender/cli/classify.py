@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batchgender.cli.classify_checks import check_options
 from batchgender.cli.drawing import print_figures
 from batchgender.cli.options import (
-    check_explained,
     csv_style_options,
     explain_option,
     face_options,
@@ -28,9 +28,8 @@ from batchgender.cli.options import (
     verbose_option,
 )
 from batchgender.errors import UserError
-from batchgender.io import Notify, one_line
-from batchgender.photos.labels import LabelNames, names_option
-from batchgender.photos.places.remote.address import is_address
+from batchgender.io import Notify
+from batchgender.photos.labels import LabelNames
 
 if TYPE_CHECKING:
     from batchgender.classify.face_choice import FaceOptions
@@ -199,58 +198,25 @@ def classify(
       batchgender classify ./photos --out results.csv --model other.onnx \\
         --classes female,male --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
     """
-    if resume and overwrite:
-        raise click.UsageError("--resume and --overwrite exclude each other")
-    if overwrite and (update or retry_errors):
-        raise click.UsageError(f"--{'update' if update else 'retry-errors'} and --overwrite exclude each other")
-    if dry_run and resume:
-        raise click.UsageError("--dry-run and --resume exclude each other")
-    if out is None and not dry_run:
-        raise click.UsageError("Missing option '-o' / '--out'.")
+    check_options(ctx)
     streaming = out == "-"
-    if streaming and (resume or overwrite or update or retry_errors):
-        raise click.UsageError("--out - can't be resumed, updated or overwritten")
-    if measured_on and (streaming or out is None):
-        raise click.UsageError("--measured-on needs --out FILE, for all rows are looked at together")
-    if time_limit and isolate is False:
-        raise click.UsageError("--time-limit and --no-isolate exclude each other: threads can't be ended")
-    if fps and faces.mode == "off":
-        raise click.UsageError("--fps and --faces off exclude each other: videos show more than faces")
     if fps and faces.mode == "auto":
         faces = replace(faces, mode="largest")
-    if (csv_bom or csv_safe) and not (out is None or streaming or out.endswith((".csv", ".csv.gz"))):
-        raise click.UsageError(f"--csv-bom and --csv-safe are for a CSV; --out {out} is none")
-    if csv_safe and shard:
-        raise click.UsageError("--csv-safe and --shard exclude each other; give --csv-safe to merge")
-    if ray_address and engine != "ray":
-        raise click.UsageError("--ray-address is for --engine ray")
-    if log_json and is_address(log_json):
-        raise click.UsageError("--log-json is appended to, and can be no address; name a file of this machine")
-    if engine == "ray":
-        _check_engine(ctx, out, from_list, provider)
-    check_explained(explained, reports, no_thumbnails)
     if streaming and sys.stdout is None:
         raise UserError("stdout is closed; give --out a file")
     from batchgender.cli.photo_inputs import open_photos
     from batchgender.photos.labels_file import read_labels
-    from batchgender.photos.source import skipped_text
 
     # All that can be refused is refused before a model is opened.
-    if no_labels and label_names.given:
-        raise click.UsageError("--no-labels and --label-names exclude each other")
-    if no_labels and labels:
-        raise click.UsageError("--no-labels and --labels exclude each other")
     source = open_photos(photos, from_list, null, None if no_labels else label_names, notify, fps)
     stated = read_labels(labels, notify, label_names) if labels else None
 
     from batchgender.classify.run import check_reports, classify_photos
     from batchgender.classify.run_options import RunOptions
     from batchgender.classify.worker_processes import SECONDS
+    from batchgender.cli.classify_notices import finished_lines
     from batchgender.photos.path_table import read_path_table
-    from batchgender.report.error_kinds import kinds_text
-    from batchgender.report.figures import SMALL_FACE, SMALL_SHARE
     from batchgender.report.files import check_endings
-    from batchgender.report.text import swapped_labels_notice
     from batchgender.results.csv_style import CsvStyle
     from batchgender.results.open_sink import open_sink
     from batchgender.results.output import GoingOn, local_alone, opened_output
@@ -344,59 +310,7 @@ def classify(
         from batchgender.report.prevalence_text import prevalence_text
 
         print_text(f"\n{prevalence_text(finished.prevalence)}")
-    if notice := swapped_labels_notice("the model", figures.accuracy, figures.evaluated - figures.unsure):
-        notify(notice)
-    if not figures.labelled and finished.folders and not no_labels and len(figures.classes) == 2:
-        one, other = map(one_line, finished.folders)
-        first, second = (names_option(*each) for each in zip(figures.classes, finished.folders, strict=True))
-        notify(
-            f"all photos lie in two folders, {one}/ and {other}/, and no folder is known as a label: if these are,"
-            f" {first} {second}, or the other way round, says so"
-        )
-    if not figures.labelled and (groups or reports or label_names.given):
-        notify("no photo carries a label: there are no figures on right and wrong answers")
-    if finished.unknown_labels:
-        notify(
-            f"labels that are no class of the model, and count as none: {skipped_text(finished.unknown_labels)};"
-            " --label-names says which class a name is"
-        )
-    written = output.upload(finished.reports)
-    done = figures.photos - finished.resumed - (finished.changes.kept if finished.changes else 0)
-    rate = f"{done / finished.seconds:,.0f} photos/s"
-    notify(
-        f"{done:,} photos in {finished.seconds:,.1f} s, {rate}"
-        + (f"; written: {', '.join(written)}" if written else "")
-    )
-    if finished.changes and (text := finished.changes.text()):
-        notify(text)
-    if shard and source.shard_walk:
-        notify(f"shard {shard}: {figures.photos:,} of {source.shard_walk.photos:,} photos")
-    if finished.skipped:
-        notify(f"left out, not photos: {skipped_text(finished.skipped)}")
-    if figures.unreadable:
-        notify(
-            f"{figures.unreadable:,} of {figures.photos:,} photos could not be read:"
-            f" {kinds_text(figures.error_kinds)}; see the column error"
-        )
-    if figures.no_face:
-        notify(f"{figures.no_face:,} of {figures.photos:,} photos show no face: see the column error")
-    if figures.small_faces > SMALL_SHARE * figures.faces:
-        notify(
-            f"{figures.small_faces:,} of {figures.faces:,} faces are below {SMALL_FACE} pixels: answers to such faces"
-            " are less often right (docs/find-faces.md has the figures; --min-face leaves them out)"
-        )
+    for line in finished_lines(ctx, finished, source, output.upload(finished.reports)):
+        notify(line)
     if strict and (figures.unreadable or finished.unlistable):
         ctx.exit(3)
-
-
-def _check_engine(ctx: click.Context, out: str | None, from_list: str | None, provider: str) -> None:
-    """Raise UsageError where an option is given that is for one process."""
-    alone = ("shard", "dry_run", "measured_on", "explained", "update", "retry_errors", "max_errors", "log_json")
-    for name in alone:
-        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            shown = "explain" if name == "explained" else name.replace("_", "-")
-            raise click.UsageError(f"--{shown} and --engine ray exclude each other")
-    if out == "-" or from_list == "-":
-        raise click.UsageError("--engine ray needs a file in the place of -")
-    if provider not in ("auto", "cpu"):
-        raise click.UsageError("--engine ray computes with --provider cpu alone")
