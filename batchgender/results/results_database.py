@@ -1,29 +1,24 @@
 """A SQLite database of results, whose rows others can query while the run goes on."""
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from batchgender.errors import CannotResume, UserError, os_reason
-from batchgender.io import Notify, check_writable, first_line, replace_durably, silent, sync_folder
+from batchgender.errors import CannotResume, UserError
+from batchgender.io import Notify, check_writable, first_line, silent, sync_folder
 from batchgender.results.csv_style import EXACT
-from batchgender.results.database_file import connect, encoded, look_at, rows_of, settings_of, write_new
+from batchgender.results.database_file import connect, encoded, look_at, rows_of, settings_of
 from batchgender.results.keeping import Keeping, Pending, kept_files
 from batchgender.results.kept_rows import checked_row, damage_notice, whole_photos
+from batchgender.results.open_database import OpenDatabase, create_database, failure, files_beside, now
 from batchgender.results.periodic_sync import PeriodicSync
 from batchgender.results.rows import Row, RowLayout, cell_text
 from batchgender.results.settings import check_settings
 from batchgender.results.sinks import GO_ON, SinkFiles, check_not_locked, finished_already
 from batchgender.results.update import NOTHING
-from batchgender.version import __version__
-
-# Seconds that readers are waited for at the end of a run.
-_LAST_PATIENCE = 2.0
 
 
 class ResultsDatabase:
@@ -43,15 +38,20 @@ class ResultsDatabase:
     def __init__(self, out: str, resume: bool = False, overwrite: bool = False, notify: Notify = silent) -> None:
         self.out, self._notify = Path(out), notify
         check_writable(self.out, "--out")
-        self._new, self._wal = (self.out.with_name(self.out.name + ending) for ending in (".part", "-wal"))
-        beside = (self._new, self._wal, *(self.out.with_name(self.out.name + end) for end in ("-shm", "-journal")))
+        self._beside = (*files_beside(self.out), *kept_files(self.out))
         self._resume, self._overwrite = resume, overwrite
-        self.files = SinkFiles(self.out, self.out, (*beside, *kept_files(self.out)), resume or overwrite, GO_ON)
+        self.files = SinkFiles(
+            self.out,
+            self.out,
+            (self.out.with_name(self.out.name + ".part"), *self._beside),
+            resume or overwrite,
+            GO_ON,
+        )
         # Looked at before the states below: those of a run that is going on are none to resume or overwrite.
         check_not_locked(self.out)
         self._check_state()
         self._layout, self._thresholds = RowLayout(()), dict[str, float]()
-        self._database: sqlite3.Connection | None = None
+        self._database: OpenDatabase | None = None
         self._syncing: PeriodicSync | None = None
         self.keeping: Keeping | None = None
 
@@ -99,42 +99,28 @@ class ResultsDatabase:
             if not self._resumed:
                 self._create(settings)
                 self.keeping.begin()
-            self._database = connect(self.out, "rw")
+            self._database = OpenDatabase(self.out, layout)
             if self._resumed:
                 self._check_whole(settings)
                 self.keeping.go_on()
-            # A file system that has no shared memory keeps another mode: readers wait for a batch then.
-            self._database.execute("PRAGMA journal_mode = WAL")
-            # A commit is not synced: the thread below does that.
-            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._database.write_ahead()
         except (OSError, sqlite3.Error) as error:
-            raise UserError(f"{self.out}: can't write ({_reason(error)}); choose another --out") from error
+            raise UserError(f"{self.out}: can't write ({failure(error)}); choose another --out") from error
         self._syncing = PeriodicSync(self._sync)
 
     def _create(self, settings: dict[str, Any]) -> None:
         """Have a database without rows: another one, or none, until its tables are there."""
         if self._foreign:
             self._notify(f"{self.out}: was {self._foreign}; --overwrite replaces it")
-        self.out.parent.mkdir(parents=True, exist_ok=True)
-        self._new.unlink(missing_ok=True)
-        # No link is followed: what stands there since is not this run's.
-        with open(self._new, "xb"):
-            pass
-        about = {"package_version": __version__, "begun": _now()}
-        write_new(self._new, self._layout, settings, about)
-        # They would be taken for parts of the new one.
-        for file in self.files.beside:
-            if file != self._new:
-                file.unlink(missing_ok=True)
-        replace_durably(self._new, self.out)
+        create_database(self.out, self._beside, self._layout, settings)
 
     def _check_whole(self, settings: dict[str, Any]) -> None:
         """Raise CannotResume where the database is damaged, or of a run with other settings."""
         assert self._database
         try:
-            (found,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
-            columns = [name for name, *_ in self._database.execute("SELECT * FROM rows LIMIT 0").description]
-            before = settings_of(self._database)
+            (found,) = self._database.connection.execute("PRAGMA quick_check(1)").fetchone()
+            columns = [name for name, *_ in self._database.connection.execute("SELECT * FROM rows LIMIT 0").description]
+            before = settings_of(self._database.connection)
         except sqlite3.DatabaseError as error:
             found, columns, before = first_line(error), [], {}
         if found != "ok":
@@ -156,7 +142,7 @@ class ResultsDatabase:
                 yield from rows
             if self._damage:
                 self._notify(damage_notice(self.out, count, self._damage))
-            self._database.execute("DELETE FROM rows WHERE rowid > ?", (end,))
+            self._database.connection.execute("DELETE FROM rows WHERE rowid > ?", (end,))
         except (OSError, sqlite3.Error) as error:
             raise self._cannot_write(error) from error
 
@@ -164,12 +150,12 @@ class ResultsDatabase:
         """Yield rows, each with its place, up to the first that is damaged."""
         assert self._database
         self._damage = ""
-        for values in rows_of(self._database):
+        for values in rows_of(self._database.connection):
             place = values.pop("rowid")
             cells = [cell_text(name, value) for name, value in values.items()]
             try:
                 row = checked_row(cells, self._layout, self._thresholds)
-                if self._values(row) != list(values.values()):
+                if self._database.values(row) != list(values.values()):
                     raise ValueError("a value that is not of its column's type")
             except ValueError as error:
                 self._damage = str(error)
@@ -179,12 +165,11 @@ class ResultsDatabase:
     def write(self, rows: Sequence[Row]) -> None:
         """Append rows in one transaction; raises UserError where they can't be written, with all before them kept."""
         assert self._database and self._syncing and self.keeping
-        places = ", ".join("?" * len(self._layout.columns))
         try:
             # First: a mark without its row does no harm.
             self.keeping.write(rows)
-            with self._transaction() as database:
-                database.executemany(f"INSERT INTO rows VALUES ({places})", map(self._values, rows))
+            with self._database.transaction():
+                self._database.insert(rows)
             self._syncing.note_written()
         except sqlite3.IntegrityError as error:
             raise UserError(
@@ -199,9 +184,8 @@ class ResultsDatabase:
         assert self._database and self.keeping
         try:
             self.keeping.end()
-            self._database.execute("PRAGMA synchronous = FULL")
-            self._database.execute("UPDATE run SET finished = ?", (_now(),))
-            self._leave_one_file()
+            self._database.connection.execute("UPDATE run SET finished = ?", (now(),))
+            self._database.leave_one_file(self._notify)
             self.close()
             self.keeping.finish()
             # Its names, too: that of the WAL is gone.
@@ -209,17 +193,6 @@ class ResultsDatabase:
                 sync_folder(self.out.parent)
         except (OSError, sqlite3.Error) as error:
             raise self._cannot_write(error) from error
-
-    def _leave_one_file(self) -> None:
-        assert self._database
-        self._database.execute(f"PRAGMA busy_timeout = {_LAST_PATIENCE * 1000:.0f}")
-        try:
-            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._database.execute("PRAGMA journal_mode = DELETE")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                raise
-            self._notify(f"{self.out}: another program has it open: {self._wal.name} is a part of it until that ends")
 
     def close(self) -> None:
         """Let go of the database, finished or not."""
@@ -233,36 +206,15 @@ class ResultsDatabase:
             if self.keeping:
                 self.keeping.close()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        assert self._database
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._database
-            self._database.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                self._database.execute("ROLLBACK")
-            raise
-
-    def _values(self, row: Row) -> list[Any]:
-        """The values of a row in the order of the columns, None where a cell is empty."""
-        return [None if value == "" else value for value in self._layout.values(row).values()]
-
     def _sync(self) -> None:
-        """Have the transactions until now on the disk: SQLite writes them to the WAL, and reads them from there."""
+        """Have the rows until now, and their marks, on the disk."""
         if self.keeping:
             self.keeping.sync()
-        # The database itself it syncs on its own. Not opened here: closing it would end SQLite's locks.
-        with suppress(FileNotFoundError):
-            descriptor = os.open(self._wal, os.O_RDWR)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        if self._database:
+            self._database.sync()
 
     def _cannot_write(self, error: OSError | sqlite3.Error) -> UserError:
-        return UserError(f"{self.out}: can't write ({_reason(error)}); the rows so far are kept, {GO_ON}")
+        return UserError(f"{self.out}: can't write ({failure(error)}); the rows so far are kept, {GO_ON}")
 
 
 def _decoded(value: str) -> Any:
@@ -271,12 +223,3 @@ def _decoded(value: str) -> Any:
         return json.loads(value)
     except ValueError:
         return value
-
-
-def _reason(error: OSError | sqlite3.Error) -> str:
-    return os_reason(error) if isinstance(error, OSError) else first_line(error)
-
-
-def _now() -> str:
-    """The time as ISO 8601 has it, UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
