@@ -19,6 +19,7 @@ _MODULES = {
     "explain": ("captum", "torch", "torchvision"),
     "ray": ("ray",),
     "ui": ("gradio", "uvicorn"),
+    "watch": ("watchfiles",),
 }
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from threading import Thread
+from typing import TypeVar
 
 from batchgender.classify.run_log import RunLog
 from batchgender.classify.run_options import RunOptions
@@ -22,6 +23,8 @@ _ERRORS_FROM = 100
 # Labels that are no class may be anything, and many.
 _UNKNOWN_LABELS = 100
 _OTHERS = "others"
+
+Written = TypeVar("Written")
 
 
 def checked_labels(photos: Iterable[Photo], classes: Sequence[str], unknown: Counter[str]) -> Iterator[Photo]:
@@ -52,9 +55,9 @@ class Folders:
         return tuple(sorted(next(two, ())))
 
 
-def in_groups(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
-    """Rows in groups of `size`, fewer where these take longer than a second: those of a slow run are kept, too."""
-    group, since = list[Row](), time.monotonic()
+def in_groups(rows: Iterable[Written], size: int) -> Iterator[list[Written]]:
+    """Rows, or photos' rows, in groups of `size`, fewer where these take longer than a second: a kill costs no more."""
+    group, since = list[Written](), time.monotonic()
     for row in rows:
         group.append(row)
         if len(group) >= size or time.monotonic() - since > 1:

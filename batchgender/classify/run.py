@@ -14,7 +14,6 @@ from batchgender.classify.prepared import prepared
 from batchgender.classify.run_log import RunLog
 from batchgender.classify.run_options import RunOptions
 from batchgender.classify.run_settings import run_description, run_settings
-from batchgender.classify.versions_ahead import versions_ahead
 from batchgender.classify.worker_processes import WorkerProcesses
 from batchgender.errors import StoppedRun, UserError
 from batchgender.io import Notify
@@ -22,6 +21,7 @@ from batchgender.lock import locked
 from batchgender.photos.path_table import join_by_path
 from batchgender.photos.photo import printable
 from batchgender.photos.source import PhotoSource, skipped_text
+from batchgender.photos.versions_ahead import versions_ahead
 from batchgender.report.counts import RowCounts
 from batchgender.report.figures import Figures
 from batchgender.report.files import check_report, is_page, write_report

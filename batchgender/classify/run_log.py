@@ -3,19 +3,27 @@
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Lock, Thread
 from types import TracebackType
+from typing import Protocol
 
 from batchgender.errors import UserError, os_reason
 from batchgender.io import Notify
-from batchgender.report.counts import RowCounts
 
 # Seconds from one line to the next.
 LINE_EVERY = 60.0
+
+
+class Counts(Protocol):
+    """What the log counts: photos, and the errors of those that can't be read, by kind."""
+
+    photos: int
+    error_kinds: Counter[str]
 
 
 class RunLog:
@@ -27,7 +35,7 @@ class RunLog:
     system does not tell. Raises UserError where the file can't be written at the beginning; later `notify` gets a line.
     """
 
-    def __init__(self, file: str, counts: RowCounts, notify: Notify) -> None:
+    def __init__(self, file: str, counts: Counts, notify: Notify) -> None:
         self._file, self._counts, self._notify = file, counts, notify
         self.total: int | None = None
         self._ended, self._lock = Event(), Lock()

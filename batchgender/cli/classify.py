@@ -105,6 +105,11 @@ if TYPE_CHECKING:
     help="Do those photos again that could not be read; without --update or --resume these alone.",
 )
 @click.option(
+    "--watch",
+    is_flag=True,
+    help="Go on when all is done, with photos that are added or changed, until Ctrl-C; needs --out FILE.db.",
+)
+@click.option(
     "--max-errors",
     metavar="SHARE",
     type=click.FloatRange(0, 1, max_open=True),
@@ -164,6 +169,7 @@ def classify(
     overwrite: bool,
     update: bool,
     retry_errors: bool,
+    watch: bool,
     max_errors: float | None,
     log_json: str | None,
     csv_bom: bool,
@@ -193,6 +199,7 @@ def classify(
       batchgender classify s3://bucket/photos/ --out s3://bucket/results.csv
       batchgender classify ./photos --dry-run
       batchgender classify ./photos --out results.csv --update
+      batchgender classify ./inbox --out results.db --watch
       batchgender classify ./photos --out results.csv --threshold 0.9
       batchgender classify ./photos --out results.csv --groups ages.csv --report report.html
       batchgender classify ./photos --out results.csv --model other.onnx \\
@@ -223,16 +230,24 @@ def classify(
     from batchgender.results.sinks import CsvStream
     from batchgender.results.update import Update
 
+    watched = None
+    if watch and out:
+        from batchgender.classify.watch import check_watched, watch_folders
+        from batchgender.results.watched_database import WatchedDatabase
+
+        check_watched(source)
+        watched = WatchedDatabase(out, retry_errors, notify)
     style, changes = CsvStyle(csv_bom, csv_safe), Update(update, retry_errors)
     if dry_run:
         # Nothing goes to an address.
         out, reports = local_alone(out, reports)
     check_endings(reports)
-    to_file = "" if streaming or out is None else out
+    to_file = "" if streaming or out is None or watched else out
     output = ctx.with_resource(opened_output(to_file, reports, GoingOn(resume, overwrite, changes, True), notify))
     if output.uploads_alone:
         notify(f"finished before; uploaded: {', '.join(output.upload())}")
         return
+    # A dry run, and a watch, write nothing to a stream.
     sink = open_sink(output.out, resume, overwrite, style, notify, changes) if to_file else CsvStream(sys.stdout, style)
     table = read_path_table(groups) if groups else None
     measured = None
@@ -289,6 +304,8 @@ def classify(
 
         print_text(dry.dry_run_text(dry.dry_run(classifier, source, faces, notify)))
         return
+    if watched:
+        watch_folders(classifier, source, watched, options, notify)
     if engine == "ray":
         from batchgender.classify.ray_actors import RayJob
         from batchgender.classify.ray_engine import RayOptions, classify_on_ray

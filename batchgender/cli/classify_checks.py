@@ -9,12 +9,33 @@ from batchgender.photos.places.remote.address import is_address
 
 # Options that are for a run in one process that ends.
 _NOT_ON_RAY = ("shard", "dry_run", "measured_on", "explained", "update", "retry_errors", "max_errors", "log_json")
+# Options that a watch has no use for, and why, where that is not plain.
+_NOT_WATCHED = {
+    "resume": "a watch goes on by itself",
+    "update": "a watch updates by itself",
+    "overwrite": "run classify with --overwrite first, then watch",
+    "dry_run": "",
+    "from_list": "folders are watched",
+    "fps": "videos are not watched",
+    "labels": "folders label their photos",
+    "groups": "`batchgender report` makes reports, at any time",
+    "reports": "`batchgender report` makes reports, at any time",
+    "no_thumbnails": "",
+    "explained": "",
+    "measured_on": "`batchgender prevalence` estimates shares, at any time",
+    "shard": "",
+    "engine": "",
+    "max_errors": "a watch goes on, whatever photos come",
+    "strict": "a watch has no end",
+}
 
 
 def check_options(ctx: click.Context) -> None:
     """Raise UsageError where options of the command line exclude each other, or one is missing."""
     given = SimpleNamespace(**ctx.params)
     out, streaming = given.out, given.out == "-"
+    if given.watch:
+        _check_watch(ctx)
     if given.resume and given.overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other")
     if given.overwrite and (given.update or given.retry_errors):
@@ -51,6 +72,16 @@ def check_options(ctx: click.Context) -> None:
 def is_given(ctx: click.Context, name: str) -> bool:
     """Whether a parameter was given on the command line."""
     return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+def _check_watch(ctx: click.Context) -> None:
+    """Raise UsageError where an option is given that is for runs that end, and where --out is no database."""
+    if name := next((name for name in _NOT_WATCHED if is_given(ctx, name)), None):
+        shown = {"explained": "explain", "reports": "report"}.get(name, name.replace("_", "-"))
+        reason = f": {why}" if (why := _NOT_WATCHED[name]) else ""
+        raise click.UsageError(f"--{shown} and --watch exclude each other{reason}")
+    if not (ctx.params["out"] or "").endswith(".db"):
+        raise click.UsageError("--watch needs --out FILE.db: in other files a row can't be changed in its place")
 
 
 def _check_engine(ctx: click.Context) -> None:

@@ -173,6 +173,21 @@ class PhotoSource:
         walk = findings.shard_walk = ShardWalk(self.shard)
         yield from _taken(self._walk(findings), walk)
 
+    def look(self, notify: Notify) -> tuple[Findings, Iterator[Photo]]:
+        """The photos once more, by a walk of its own, and what it finds beside them; `notify` gets each line once."""
+        findings = Findings(notify, self.names, self.fps, self._findings.leave_out)
+        return findings, self._walk(findings)
+
+    @property
+    def folders(self) -> list[Folder]:
+        """Those of its places that are folders of this machine."""
+        return [place for place in self._places if isinstance(place, Folder)]
+
+    @property
+    def of_folders(self) -> bool:
+        """Whether all its places are folders of this machine."""
+        return len(self.folders) == len(self._places)
+
     def total(self) -> int:
         """How many photos there are, by a walk of its own: it may run beside an iteration."""
         if not self.shard:

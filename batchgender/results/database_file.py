@@ -76,15 +76,25 @@ def write_new(file: Path, layout: RowLayout, settings: Mapping[str, Any], about:
     kinds["path"] = "TEXT NOT NULL"
     # NULLs are different from each other to SQLite.
     key = ["path", *(f"ifnull({name}, -1)" for name in ("time", "face") if name in kinds)]
-    run = {**encoded(settings), **about, "finished": None}
     with opened(file, "rw") as database:
         database.execute("BEGIN")
         database.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         database.execute(f"CREATE TABLE rows ({', '.join(f'{quoted(name)} {kind}' for name, kind in kinds.items())})")
         database.execute(f"CREATE UNIQUE INDEX one_row_each ON rows ({', '.join(key)})")
-        database.execute(f"CREATE TABLE run ({', '.join(f'{quoted(name)} TEXT' for name in run)})")
-        database.execute(f"INSERT INTO run VALUES ({', '.join('?' * len(run))})", list(run.values()))
+        _write_run(database, {**encoded(settings), **about, "finished": None})
         database.execute("COMMIT")
+
+
+def note_settings(database: sqlite3.Connection, settings: Mapping[str, Any]) -> None:
+    """Have other settings in the table of the run, within a transaction; raises sqlite3.Error."""
+    of_the_run = database.execute(f"SELECT {', '.join(_OF_THE_RUN)} FROM run").fetchone()
+    database.execute("DROP TABLE run")
+    _write_run(database, {**encoded(settings), **dict(zip(_OF_THE_RUN, of_the_run, strict=True))})
+
+
+def _write_run(database: sqlite3.Connection, run: Mapping[str, str | None]) -> None:
+    database.execute(f"CREATE TABLE run ({', '.join(f'{quoted(name)} TEXT' for name in run)})")
+    database.execute(f"INSERT INTO run VALUES ({', '.join('?' * len(run))})", list(run.values()))
 
 
 def settings_of(database: sqlite3.Connection) -> dict[str, str]:
@@ -93,6 +103,23 @@ def settings_of(database: sqlite3.Connection) -> dict[str, str]:
     names = [name for name, *_ in found.description]
     values = dict(zip(names, found.fetchone() or [None] * len(names), strict=True))
     return {name: value for name, value in values.items() if name not in _OF_THE_RUN}
+
+
+def settings_noted(file: Path) -> dict[str, Any]:
+    """The settings of the run that wrote a database, as plain data; empty where they can't be read."""
+    try:
+        with opened(file, "ro") as database:
+            return {name: _decoded(value) for name, value in settings_of(database).items()}
+    except sqlite3.Error:
+        return {}
+
+
+def _decoded(value: str) -> Any:
+    """What `encoded` made a text of."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def encoded(settings: Mapping[str, Any]) -> dict[str, str]:

@@ -105,8 +105,7 @@ class Keeping:
         if self._asked.any and self.out.exists() and not self._finished.exists():
             self._written = self.out.stat().st_mtime
         self._index()
-        deciding = {name: self._settings[name] for name in _DECIDING if name in self._settings}
-        self._writer = MarksWriter(self._own, deciding, self._layout)
+        self._writer = MarksWriter(self._own, deciding(self._settings), self._layout)
 
     def _index(self) -> None:
         if self._old.exists():
@@ -233,23 +232,13 @@ class Keeping:
                 self._changes.new += 1
             elif self._asked.retry_errors and rows[0].unreadable:
                 self._changes.retried += 1
-            elif not (mark(version, rows, self._layout) in self._marks or self._is_older(photo, rows)):
+            elif not (mark(version, rows, self._layout) in self._marks or is_older(photo, rows, self._written)):
                 self._changes.changed += 1
             else:
                 self._changes.kept += 1
                 self._changes.by_path += not version
                 photo = replace(photo, content=Answered(tuple(rows)))
             yield photo
-
-    def _is_older(self, photo: Photo, rows: Sequence[Row]) -> bool:
-        """Whether a file of this machine is older than results without marks."""
-        if not self._written or not isinstance(photo.content, LocalFile) or rows[0].out_of_reach:
-            return False
-        try:
-            status = os.stat(photo.content.file)
-        except OSError:
-            return False
-        return max(status.st_mtime, status.st_ctime) < self._written - _BEFORE
 
     def write(self, rows: Iterable[Row]) -> None:
         """Mark rows that are about to be written."""
@@ -321,6 +310,22 @@ def finished_marks(out: Path) -> Path:
 def kept_files(out: Path) -> tuple[Path, ...]:
     """All files that stand beside results for what is kept."""
     return old_rows(out), own_marks(out), finished_marks(out)
+
+
+def is_older(photo: Photo, rows: Sequence[Row], written: float) -> bool:
+    """Whether a photo is a file of this machine, and older than its rows, written at `written` without marks."""
+    if not isinstance(photo.content, LocalFile) or rows[0].out_of_reach:
+        return False
+    try:
+        status = os.stat(photo.content.file)
+    except OSError:
+        return False
+    return max(status.st_mtime, status.st_ctime) < written - _BEFORE
+
+
+def deciding(settings: dict[str, Any]) -> dict[str, Any]:
+    """Those of the settings that decide rows."""
+    return {name: settings[name] for name in _DECIDING if name in settings}
 
 
 def settings_of(out: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from batchgender.errors import os_reason
+from batchgender.errors import CannotResume, os_reason
 from batchgender.io import Notify, first_line, replace_durably
 from batchgender.results.database_file import connect, write_new
 from batchgender.results.rows import Row, RowLayout
@@ -62,6 +62,19 @@ class OpenDatabase:
         self.connection.execute("PRAGMA journal_mode = WAL")
         # A commit is not synced: `sync` does that.
         self.connection.execute("PRAGMA synchronous = NORMAL")
+
+    def check_whole(self) -> None:
+        """Raise CannotResume where it is damaged, or has other columns than these rows."""
+        try:
+            (found,) = self.connection.execute("PRAGMA quick_check(1)").fetchone()
+            columns = [name for name, *_ in self.connection.execute("SELECT * FROM rows LIMIT 0").description]
+        except sqlite3.DatabaseError as error:
+            found, columns = first_line(error), []
+        if found != "ok":
+            reason = first_line(ValueError(found))
+            raise CannotResume(f"{self._out}: damaged ({reason}); start again with --overwrite")
+        if columns != self._layout.columns:
+            raise CannotResume(f"{self._out}: has other columns than this run; start again with --overwrite")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -1,16 +1,15 @@
 """A SQLite database of results, whose rows others can query while the run goes on."""
 
-import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from batchgender.errors import CannotResume, UserError
+from batchgender.errors import UserError
 from batchgender.io import Notify, check_writable, first_line, silent, sync_folder
 from batchgender.results.csv_style import EXACT
-from batchgender.results.database_file import connect, encoded, look_at, rows_of, settings_of
+from batchgender.results.database_file import encoded, look_at, rows_of, settings_noted, settings_of
 from batchgender.results.keeping import Keeping, Pending, kept_files
 from batchgender.results.kept_rows import checked_row, damage_notice, whole_photos
 from batchgender.results.open_database import OpenDatabase, create_database, failure, files_beside, now
@@ -77,14 +76,7 @@ class ResultsDatabase:
 
     def settings_before(self) -> dict[str, Any]:
         """The settings that the unfinished run had; empty where none is resumed, or they can't be read."""
-        with suppress(sqlite3.Error):
-            if self._resumed:
-                database = connect(self.out, "ro")
-                try:
-                    return {name: _decoded(value) for name, value in settings_of(database).items()}
-                finally:
-                    database.close()
-        return {}
+        return settings_noted(self.out) if self._resumed else {}
 
     def begin(self, layout: RowLayout, settings: dict[str, Any]) -> None:
         """Open the database for rows of this layout.
@@ -101,7 +93,7 @@ class ResultsDatabase:
                 self.keeping.begin()
             self._database = OpenDatabase(self.out, layout)
             if self._resumed:
-                self._check_whole(settings)
+                self._check_same(settings)
                 self.keeping.go_on()
             self._database.write_ahead()
         except (OSError, sqlite3.Error) as error:
@@ -114,20 +106,12 @@ class ResultsDatabase:
             self._notify(f"{self.out}: was {self._foreign}; --overwrite replaces it")
         create_database(self.out, self._beside, self._layout, settings)
 
-    def _check_whole(self, settings: dict[str, Any]) -> None:
+    def _check_same(self, settings: dict[str, Any]) -> None:
         """Raise CannotResume where the database is damaged, or of a run with other settings."""
         assert self._database
-        try:
-            (found,) = self._database.connection.execute("PRAGMA quick_check(1)").fetchone()
-            columns = [name for name, *_ in self._database.connection.execute("SELECT * FROM rows LIMIT 0").description]
-            before = settings_of(self._database.connection)
-        except sqlite3.DatabaseError as error:
-            found, columns, before = first_line(error), [], {}
-        if found != "ok":
-            raise CannotResume(f"{self.out}: damaged ({first_line(ValueError(found))}); start again with --overwrite")
-        check_settings(before, encoded(settings), self.out)
-        if columns != self._layout.columns:
-            raise CannotResume(f"{self.out}: has other columns than this run; start again with --overwrite")
+        with suppress(sqlite3.DatabaseError):
+            check_settings(settings_of(self._database.connection), encoded(settings), self.out)
+        self._database.check_whole()
 
     def done(self, photos: Pending) -> Iterator[Row]:
         """Yield the rows of the unfinished run, as `ResultsFile.done` does."""
@@ -215,11 +199,3 @@ class ResultsDatabase:
 
     def _cannot_write(self, error: OSError | sqlite3.Error) -> UserError:
         return UserError(f"{self.out}: can't write ({failure(error)}); the rows so far are kept, {GO_ON}")
-
-
-def _decoded(value: str) -> Any:
-    """What `database_file.encoded` made a text of."""
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value

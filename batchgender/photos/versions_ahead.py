@@ -1,6 +1,6 @@
 """The versions of files, looked up on threads ahead of the one who asks: a network mount is slow to answer."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -18,10 +18,16 @@ def versions_ahead(source: PhotoSource) -> Generator[Photo]:
     if not source.of_files or source.fps:
         yield from source
         return
-    photos = iter(source)
+    with closing(noted(source)) as found:
+        yield from found
+
+
+def noted(photos: Iterable[Photo]) -> Generator[Photo]:
+    """Pass photos on that hold no bytes, those that are files by themselves with their versions noted."""
+    pending = iter(photos)
 
     def groups() -> Iterator[list[Photo]]:
-        while group := list(islice(photos, _AT_ONCE)):
+        while group := list(islice(pending, _AT_ONCE)):
             yield group
 
     with (
