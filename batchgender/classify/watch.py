@@ -120,9 +120,10 @@ class _Round:
         if not (self.new or self.changed or self.gone):
             return ""
         done = self.new + self.changed
+        photos = "photo" if done == 1 else "photos"
         unreadable = f"; {self.unreadable:,} could not be read" if self.unreadable else ""
         return (
-            f"{self.new:,} new, {self.changed:,} changed, {self.gone:,} gone: {done:,} photos in"
+            f"{self.new:,} new, {self.changed:,} changed, {self.gone:,} gone: {done:,} {photos} in"
             f" {self.seconds:,.1f} s{unreadable}"
         )
 
@@ -177,16 +178,18 @@ class _Watch:
     def _rounds(self, events: FolderEvents, log: RunLog | None) -> NoReturn:
         kept = len(self._database.known)
         self._notify(f"watching {_named(self._folders)}: {kept:,} photos have rows; Ctrl-C ends it")
-        said, told = "", True
+        said, expected = "", True
         while True:
             events.follow()
             done = self._round(log)
-            if done.news and not told and events.tells and not events.wait(_TOLD_WITHIN):
+            if done.news and not expected and events.tells and not events.wait(_TOLD_WITHIN):
                 events.give_up("the system has not told of what has changed")
             if events.reason != said:
                 said = events.reason
                 self._notify(f"the folders are looked at every {_EVERY:g} s: {said}")
             told = events.wait(self._pause(done, events.tells))
+            # What was seen to be written is no news.
+            expected = told or bool(done.waiting or done.news)
             if told:
                 # One look for what comes together.
                 time.sleep(min(_SHARE_SOON * self._look_takes, _SOON))
