@@ -29,9 +29,10 @@ class FolderEvents:
             self._given_up, self.reason = True, "the extra batchgender[watch] is not installed"
         self.follow()
 
-    def follow(self) -> None:
-        """Begin to follow the folders that are there, anew where one of them is another than it was."""
-        if self._given_up or (there := list(map(_identity, self._folders))) == self._followed:
+    def follow(self, anew: bool = False) -> None:
+        """Begin to follow the folders that are there; `anew`, and where one of them is another than it was, again."""
+        there = list(map(_identity, self._folders))
+        if self._given_up or (there == self._followed and not anew):
             return
         self.close()
         self._followed = there

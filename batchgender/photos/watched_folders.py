@@ -44,6 +44,11 @@ class WatchedFolders:
         """Begin to look; `is_done` says whether there are rows of a photo as it is."""
         return Look(self, is_done)
 
+    @property
+    def in_trouble(self) -> bool:
+        """Whether something was not as it should be at the last look."""
+        return bool(self._said)
+
     def tell(self, troubles: set[str]) -> None:
         """Tell what is wrong since the last look, and when all is well again."""
         for line in sorted(troubles - self._said):
@@ -67,7 +72,8 @@ class Look:
         self._folders, self._is_done = folders, is_done
         self._found: set[str] = set()
         self._troubles: set[str] = set()
-        # By what begins the paths of photos: whether those that are not found only seem to be gone.
+        # By what begins the paths of photos: their disk, and whether those not found only seem to be gone.
+        self._disks: dict[str, int] = {}
         self._elsewhere: dict[str, bool] = {}
         self._findings, self._walk = folders.source.look(self._troubles.add)
         self.waiting = 0
@@ -80,7 +86,6 @@ class Look:
     def ready(self) -> Iterator[Photo]:
         """Yield photos to be read, with their versions noted: those that are not done, and no longer written."""
         unsettled: dict[str, _Unsettled] = {}
-        seen: set[str] = set()
         with closing(noted(self._walk)) as photos:
             for photo in photos:
                 if photo.path in self._found:
@@ -88,8 +93,7 @@ class Look:
                 self._found.add(photo.path)
                 if self._is_done(photo):
                     prefix = photo.path.rpartition("/")[0]
-                    if prefix not in seen:
-                        seen.add(prefix)
+                    if prefix not in self._disks:
                         self._note_disk(prefix, photo)
                     continue
                 if self._folders.is_first and _age(photo) >= SETTLED:
@@ -112,9 +116,12 @@ class Look:
         if missing and self._findings.unlistable:
             self._troubles.add("as long as a folder can't be listed, no rows are dropped")
             dropped = []
-        elif missing:
-            empty = self._empty()
+        else:
+            empty = self._empty() if missing else set()
             dropped = [path for path in missing if not self._seems_gone(path, empty)]
+            # Others that were put there since do not make its disk the right one.
+            right = {prefix: disk for prefix, disk in self._disks.items() if not self._elsewhere.get(prefix)}
+            self._folders.disks.update(right)
         self._folders.tell(self._troubles)
         return dropped
 
@@ -158,7 +165,7 @@ class Look:
             disk = _disk(os.path.dirname(photo.content.file))
             # Asked for behind the folder's disk: this one is there still.
             if disk is not None and os.path.exists(photo.content.file):
-                self._folders.disks[prefix] = disk
+                self._disks[prefix] = disk
 
 
 def _disk(folder: str) -> int | None:
