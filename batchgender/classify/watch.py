@@ -180,15 +180,15 @@ class _Watch:
         self._notify(f"watching {_named(self._folders)}: {kept:,} photos have rows; Ctrl-C ends it")
         said, expected, in_trouble = "", True, False
         while True:
-            # A disk that comes or goes is another folder, of which the system tells nothing.
-            events.follow(anew=in_trouble != self._folders.in_trouble)
-            in_trouble = self._folders.in_trouble
             done = self._round(log)
             if done.news and not (expected or in_trouble) and events.tells and not events.wait(_TOLD_WITHIN):
                 events.give_up("the system has not told of what has changed")
             if events.reason != said:
                 said = events.reason
                 self._notify(f"the folders are looked at every {_EVERY:g} s: {said}")
+            # A disk that comes or goes is another folder, of which the system tells nothing.
+            events.follow(anew=in_trouble != self._folders.in_trouble)
+            in_trouble = self._folders.in_trouble
             told = events.wait(self._pause(done, events.tells and not self._folders.in_trouble))
             # What was seen to be written is no news.
             expected = told or bool(done.waiting or done.news)

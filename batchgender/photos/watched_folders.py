@@ -35,7 +35,7 @@ class WatchedFolders:
     def __init__(self, source: PhotoSource, notify: Notify) -> None:
         self.source, self._notify = source, notify
         self.unsettled: dict[str, _Unsettled] = {}
-        # Of folders, by what begins the paths of their photos: the disk that photos with rows were last seen on.
+        # Of folders, by what begins the paths of their photos: the disk that photos were last seen on.
         self.disks: dict[str, int] = {}
         self.is_first = True
         self._said: set[str] = set()
@@ -91,10 +91,9 @@ class Look:
                 if photo.path in self._found:
                     continue
                 self._found.add(photo.path)
+                if (prefix := photo.path.rpartition("/")[0]) not in self._disks:
+                    self._note_disk(prefix, photo)
                 if self._is_done(photo):
-                    prefix = photo.path.rpartition("/")[0]
-                    if prefix not in self._disks:
-                        self._note_disk(prefix, photo)
                     continue
                 if self._folders.is_first and _age(photo) >= SETTLED:
                     yield photo

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -27,6 +28,8 @@ watch._EVERY, watch._SOON, watch._TOLD_WITHIN, watch._EVERY_TOLD = 0.3, 0.2, 1.0
 {more}
 run()
 """
+# Another disk than that of temporary folders.
+ELSEWHERE = "/dev/shm"
 NOT_INSTALLED = "sys.modules['watchfiles'] = None"
 
 
@@ -201,6 +204,30 @@ def test_rows_are_kept_while_their_folder_is_not_there(inbox: Path, watched: Cal
     # The new folder is followed, too.
     write_picture(inbox / "d.png", RED)
     watch.wait_for_answers(a="Male", c="Male", d="Female")
+    assert watch.end(signal.SIGTERM) == 130
+
+
+@pytest.mark.skipif(not os.path.isdir(ELSEWHERE), reason=f"{ELSEWHERE} is another disk on Linux")
+def test_a_disk_below_the_folder_that_goes_takes_no_rows_with_it(inbox: Path, watched: Callable[..., Watch]) -> None:
+    write_picture(inbox / "a.png", RED)
+    with TemporaryDirectory(dir=ELSEWHERE) as disk:
+        write_picture(Path(disk) / "deep" / "b.png", BLUE)
+        (inbox / "disk").symlink_to(disk)
+        watch = watched()
+        watch.wait_for_answers(a="Female", **{"disk/deep/b": "Male"})
+        # What an unmounted disk leaves, and somebody puts photos into.
+        (inbox / "disk").unlink()
+        write_picture(inbox / "disk" / "c.png", RED)
+        watch.wait_for_line(f"{inbox / 'disk'}: is not on the disk that it was on")
+        watch.wait_for_answers(a="Female", **{"disk/deep/b": "Male", "disk/c": "Female"})
+        (inbox / "disk" / "c.png").unlink()
+        watch.wait_for_answers(a="Female", **{"disk/deep/b": "Male"})
+        (inbox / "disk").rmdir()
+        (inbox / "disk").symlink_to(disk)
+        watch.wait_for_line("all folders can be read again")
+        # Removed there it is gone.
+        (Path(disk) / "deep" / "b.png").unlink()
+        watch.wait_for_answers(a="Female")
     assert watch.end(signal.SIGTERM) == 130
 
 
