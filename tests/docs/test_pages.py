@@ -37,7 +37,7 @@ PAGES = [README, *MANUAL, ROOT / "CONTRIBUTING.md", EMBEDDING]
 # What trains, or goes on from what was trained, exported or stopped before: run by a test of its own.
 AFTER_TRAINING = ("train", "tune", "calibrate", "export", "--resume", "runs/", "exports/", "other.onnx")
 # What asks other machines; test_remote_photos.py, test_detector_file.py, test_hub_file.py and test_publish.py run such.
-# And what serves, or watches, until it is stopped: test_ui.py, test_watch.py; what starts a cluster: test_ray_engine.py.
+# And what serves or watches until it is stopped: test_ui.py, test_watch.py; what starts a cluster: test_ray_engine.py.
 AFAR = ("://", "hf:", "fetch-detector", "batchgender ui", "--watch", "--engine ray")
 # The same commands in seconds: of an option that is given twice, the last counts.
 SHORT = {"train": ("--epochs", "1"), "tune": ("--trials", "1", "--epochs", "1")}
