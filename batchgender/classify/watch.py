@@ -170,8 +170,8 @@ class _Watch:
                 self._database.finish()
                 state = "are whole" if self._database.is_whole else "so far are kept"
                 self._notify(
-                    f"the watch has ended, {self._counts.photos:,} photos done: the rows in {self._database.out}"
-                    f" {state}; the same command goes on"
+                    f"the watch has ended; photos done: {self._counts.photos:,}; the rows in {self._database.out}"
+                    f" {state}, the same command goes on"
                 )
                 raise
 
