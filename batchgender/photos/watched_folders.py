@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -83,7 +83,7 @@ class Look:
         """How many photos were found until now."""
         return len(self._found)
 
-    def ready(self) -> Iterator[Photo]:
+    def ready(self) -> Generator[Photo]:
         """Yield photos to be read, with their versions noted: those that are not done, and no longer written."""
         unsettled: dict[str, _Unsettled] = {}
         with closing(noted(self._walk)) as photos:
