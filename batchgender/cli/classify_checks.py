@@ -80,7 +80,10 @@ def _check_watch(ctx: click.Context) -> None:
         shown = {"explained": "explain", "reports": "report"}.get(name, name.replace("_", "-"))
         reason = f": {why}" if (why := _NOT_WATCHED[name]) else ""
         raise click.UsageError(f"--{shown} and --watch exclude each other{reason}")
-    if not (ctx.params["out"] or "").endswith(".db"):
+    out = ctx.params["out"] or ""
+    if is_address(out):
+        raise click.UsageError("--watch needs --out FILE.db of this machine, no address")
+    if not out.endswith(".db"):
         raise click.UsageError("--watch needs --out FILE.db: in other files a row can't be changed in its place")
 
 

@@ -284,6 +284,7 @@ def test_results_of_a_run_are_gone_on_with_and_faces_stay_as_they_were_chosen(
         (["--out", "r.csv"], "--watch needs --out FILE.db"),
         (["--out", "-"], "--watch needs --out FILE.db"),
         ([], "--watch needs --out FILE.db"),
+        (["--out", "s3://bucket/r.db"], "--watch needs --out FILE.db of this machine"),
         (["--out", "r.db", "--update"], "--update and --watch exclude each other: a watch updates by itself"),
         (["--out", "r.db", "--resume"], "--resume and --watch exclude each other"),
         (["--out", "r.db", "--overwrite"], "--overwrite and --watch exclude each other"),
