@@ -7,7 +7,7 @@ import click
 from batchgender.cli.options import check_explained
 from batchgender.photos.places.remote.address import is_address
 
-# Options that are for a run in one process that ends.
+# Options that are for runs on this machine alone.
 _NOT_ON_RAY = ("shard", "dry_run", "measured_on", "explained", "update", "retry_errors", "max_errors", "log_json")
 # Options that a watch has no use for, and why, where that is not plain.
 _NOT_WATCHED = {
