@@ -134,6 +134,8 @@ def test_photos_are_followed_and_none_is_done_twice(
     watch.wait_for_line("3 photos have rows")
     write_picture(inbox / "e.png", RED)
     watch.wait_for_answers(a="Male", c="Female", e="Female", **{"sub/d": "Male"})
+    # The line comes behind the rows.
+    watch.wait_for_line("1 new, 0 changed, 0 gone: 1 photo")
     assert watch.end(signal.SIGTERM) == 130
     assert watch.rounds() == ["1 new, 0 changed, 0 gone: 1 photo"]
     assert watch.lines()[-2:] == [
