@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 import torch
 from click.testing import Result
 from conftest import BLUE, RED, one_line_error, write_picture
+from tiny_networks import SIZE, register
 
 from batchgender.errors import UserError
 from batchgender.io import silent
@@ -149,22 +150,30 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module", autouse=True)
+def tiny_is_known() -> Iterator[None]:
+    """The tiny network can be loaded by its name."""
+    with pytest.MonkeyPatch.context() as patch:
+        register(patch)
+        yield
+
+
 @pytest.fixture(scope="module")
 def overconfident(colours: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of a small network, trained for some steps and then ten times too sure."""
     torch.manual_seed(0)
-    recipe = Recipe(architecture="resnet18", input_size=32)
+    recipe = Recipe(architecture="tiny", input_size=SIZE)
     photos = open_source(str(colours), silent).train
     ((images, labels, _),) = Batches(photos, recipe.input_size, len(photos), silent)()
     pixels = Normalize(recipe.mean, recipe.std)(torch.from_numpy(images))
     network = build(recipe.architecture, 2).train()
-    optimizer = torch.optim.Adam(network.parameters(), 3e-4)
-    for _ in range(12):
+    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
+    for _ in range(30):
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(network(pixels), torch.from_numpy(labels)).backward()
         optimizer.step()
     with torch.no_grad():
-        for parameter in network.get_submodule("fc").parameters():
+        for parameter in list(network.children())[-1].parameters():
             parameter.mul_(10)
     path = tmp_path_factory.mktemp("run") / "best.pt"
     checkpoints.save(Checkpoint(network.state_dict(), CLASSES, recipe, str(colours), RunState(epoch=1)), path)
