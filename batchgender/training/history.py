@@ -1,7 +1,8 @@
 """The history of a run, an epoch a record: a table, a picture, a TensorBoard log."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,19 +15,28 @@ Record = dict[str, Any]
 _LEAST_RANGE = 2.0
 
 
-def write_history(history: Sequence[Record], out: Path, chosen: int) -> None:
-    """Write history.csv and history.png to `out`; raises UserError where they can't be written.
+def write_history(history: Sequence[Record], out: Path) -> None:
+    """Write history.csv to `out`; raises UserError where it can't be written."""
+    with _errors_said(out), written_whole(out / "history.csv", newline="") as stream:
+        columns = dict.fromkeys(name for record in history for name in record)
+        writer = csv.DictWriter(stream, list(columns), restval="")
+        writer.writeheader()
+        writer.writerows(history)
+
+
+def draw_history(history: Sequence[Record], out: Path, chosen: int) -> None:
+    """Write history.png to `out`; raises UserError where it can't be written.
 
     `chosen` is the epoch whose weights are kept.
     """
+    with _errors_said(out), written_whole(out / "history.png", "wb") as picture:
+        _draw(history, picture, chosen)
+
+
+@contextmanager
+def _errors_said(out: Path) -> Iterator[None]:
     try:
-        with written_whole(out / "history.csv", newline="") as stream:
-            columns = dict.fromkeys(name for record in history for name in record)
-            writer = csv.DictWriter(stream, list(columns), restval="")
-            writer.writeheader()
-            writer.writerows(history)
-        with written_whole(out / "history.png", "wb") as picture:
-            _draw(history, picture, chosen)
+        yield
     except OSError as error:
         raise UserError(f"{out}: can't write the history ({os_reason(error)}); go on with --resume") from error
 

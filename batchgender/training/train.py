@@ -1,6 +1,7 @@
 """The training loop: epochs, notices, checkpoints, and the figures on the test split at its end."""
 
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from batchgender.training.data.open_source import open_source
 from batchgender.training.evaluation import evaluate
 from batchgender.training.first_checks import check_space, check_splits
 from batchgender.training.framing import framing_of
-from batchgender.training.history import TensorBoardLog, epoch_line, write_history
+from batchgender.training.history import TensorBoardLog, draw_history, epoch_line, write_history
 from batchgender.training.networks.deployed import logits_of, probabilities_of
 from batchgender.training.photo_origins import PhotoOrigins
 from batchgender.training.predictions import BATCH, predict_split
@@ -30,6 +31,9 @@ from batchgender.training.run_folders import make_folder
 from batchgender.training.run_plan import BEST, LAST, RunPlan
 from batchgender.training.swapped_labels import warn_of_swapped_labels
 from batchgender.training.trainer import Trainer
+
+# Seconds after which the picture of the history is drawn again: to draw it takes as long as a short epoch.
+_REDRAWN = 30.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ def _train(plan: RunPlan, processes: Processes, notify: Notify, outputs: Trainin
     if start and start.run.epoch >= recipe.epochs:
         notify(f"{out / LAST}: all {start.run.epoch} epochs are done; more with --epochs")
     board = TensorBoardLog(out, state.run.epoch) if outputs.tensorboard and processes.first else None
+    files = _RunFiles(out)
     try:
         for epoch in range(state.run.epoch + 1, recipe.epochs + 1):
             if _stopped(state):
@@ -94,12 +99,15 @@ def _train(plan: RunPlan, processes: Processes, notify: Notify, outputs: Trainin
             record = trainer.epoch(epoch, out)
             state = trainer.state(epoch, [*state.run.history, record])
             state = replace(state, label_names=plan.label_names, labels=plan.labels, framing=framing)
-            processes.by_first(partial(_keep, state, out))
+            processes.by_first(partial(files.save, state))
             if board:
                 board.add(record)
             notify(f"epoch {epoch}/{recipe.epochs}  {epoch_line(record)}")
-    except KeyboardInterrupt:
-        if state.run.epoch:
+        processes.by_first(files.draw)
+    except (KeyboardInterrupt, UserError) as error:
+        with suppress(UserError):
+            files.draw()
+        if isinstance(error, KeyboardInterrupt) and state.run.epoch:
             notify(f"{out / LAST}: holds epoch {state.run.epoch}; go on with --resume")
         raise
     if not processes.first:
@@ -152,16 +160,37 @@ def _start(plan: RunPlan) -> Checkpoint | None:
     return checkpoints.load(last) if plan.resume else None
 
 
-def _keep(state: Checkpoint, out: Path) -> None:
-    """Save the state; best.pt is the epoch of the highest validation accuracy, of equals that of the lowest loss.
+class _RunFiles:
+    """The files of a run, written by its first process: those of each epoch, and the picture now and then."""
 
-    Or the last one, where the recipe keeps that.
-    """
-    chosen = state.run.epoch if state.recipe.keep == "last" else _best_epoch(state)
-    if chosen == state.run.epoch:
-        checkpoints.save(replace(state, run=state.run.without_training()), out / BEST)
-    checkpoints.save(state, out / LAST)
-    write_history(state.run.history, out, chosen)
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        # What is saved and not drawn.
+        self._saved: Checkpoint | None = None
+        self._drawn = time.monotonic()
+
+    def save(self, state: Checkpoint) -> None:
+        """Save an epoch; best.pt is that of the highest validation accuracy, of equals that of the lowest loss.
+
+        Or the last one, where the recipe keeps that.
+        """
+        if _chosen_epoch(state) == state.run.epoch:
+            checkpoints.save(replace(state, run=state.run.without_training()), self._out / BEST)
+        checkpoints.save(state, self._out / LAST)
+        write_history(state.run.history, self._out)
+        self._saved = state
+        if time.monotonic() - self._drawn >= _REDRAWN:
+            self.draw()
+
+    def draw(self) -> None:
+        """Draw what is saved, where that has not been drawn yet."""
+        if self._saved:
+            draw_history(self._saved.run.history, self._out, _chosen_epoch(self._saved))
+            self._saved, self._drawn = None, time.monotonic()
+
+
+def _chosen_epoch(state: Checkpoint) -> int:
+    return state.run.epoch if state.recipe.keep == "last" else _best_epoch(state)
 
 
 def _best_epoch(state: Checkpoint) -> int:

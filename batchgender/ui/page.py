@@ -113,13 +113,15 @@ def make_page(
         shown = [status, results, gallery, table, csv, report, explain, explained]
         handlers = _Handlers(classifier, sessions, limits, detector)
         common: dict[str, Any] = {"api_visibility": "private"}
+        # By default what happens while an answer is on its way is not answered: the line would be that of before.
+        last: dict[str, Any] = {"trigger_mode": "always_last", **common}
         for each in (files, folder):
-            gr.on([each.upload, each.clear, each.delete], handlers.keep, [files, folder], status, queue=False, **common)
+            gr.on([each.upload, each.clear, each.delete], handlers.keep, [files, folder], status, queue=False, **last)
         # One at a time: each run takes all cores. The others see their place in the queue.
         one = {"concurrency_limit": 1, "concurrency_id": "cores", **common}
         start.click(handlers.classify, [files, folder, faces, threshold], shown, show_progress_on=status, **one)
-        threshold.release(handlers.decide, threshold, shown, show_progress="hidden", **one)
-        gallery.select(handlers.choose, None, explain, queue=False, show_progress="hidden", **common)
+        threshold.release(handlers.decide, threshold, shown, show_progress="hidden", **{**one, **last})
+        gallery.select(handlers.choose, None, explain, queue=False, show_progress="hidden", **last)
         explain.click(handlers.explain, method, explained, **one)
         page.unload(handlers.close)
     page.queue(max_size=50)

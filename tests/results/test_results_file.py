@@ -1,7 +1,6 @@
 import csv
 import json
 import os
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import Result
-from conftest import one_line_error
 
 from batchgender.errors import UserError
 from batchgender.faces.face import Face
@@ -218,15 +215,6 @@ def test_an_output_that_can_not_be_made_is_refused_at_once(tmp_path: Path, out: 
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=message):
         ResultsFile(str(tmp_path / out))
-
-
-def test_an_address_is_no_folder_of_this_machine(
-    cli: Callable[..., Result], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    message = one_line_error(cli("classify", photos, "--out", "s3://bucket/r.csv"))
-    assert "s3://bucket/r.csv: results are written to files of this machine" in message
-    assert not Path("s3:").exists()
 
 
 def test_a_folder_that_is_missing_is_made_when_the_run_begins(tmp_path: Path) -> None:

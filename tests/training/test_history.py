@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from batchgender.training.history import write_history
+from batchgender.training.history import draw_history
 
 
 def accuracy_rows(folder: Path, accuracies: list[float]) -> tuple[float, float]:
     """Between which heights of its frame the accuracy curve lies: 0 the lower edge, 1 the upper one."""
-    write_history(
+    draw_history(
         [{"epoch": n, "loss": 0.7, "val_loss": 0.7, "val_accuracy": a} for n, a in enumerate(accuracies, 1)],
         folder,
         1,

@@ -121,9 +121,10 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Page:
     """The page in a browser, as a person uses it."""
 
-    def __init__(self, browser: Any, url: str, **options: Any) -> None:
+    def __init__(self, browser: Any, url: str, script: str = "", **options: Any) -> None:
         self.context = browser.new_context(**options)
         self.page = self.context.new_page()
+        self.page.add_init_script(script)
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self.page.on("request", lambda request: self.requests.append(request.url))
@@ -218,6 +219,24 @@ def test_photos_are_answered_as_by_classify(
     assert [(row["path"], row["prediction"], row["p_female"]) for row in rows(seen["twenty.csv"])] == [
         (Path(row.path).name, row.prediction, f"{row.probabilities[0]:.6f}") for row in expected
     ]
+
+
+def test_the_line_is_true_where_answers_take_long(server: Server, browser: Any, album: Path) -> None:
+    # But for the files, which are there before the answer to what was done before them.
+    slow = """
+const fetched = window.fetch;
+window.fetch = async (...given) => {
+  const address = String(given[0].url ?? given[0]);
+  if (!address.includes("upload")) await new Promise(resolve => setTimeout(resolve, 700));
+  return fetched(...given);
+};
+"""
+    page = Page(browser, server.url, slow)
+    assert page.classify(album / "00.png") == "1 photo. Male 1."
+    # What is here is said behind "No files here", though that is on its way when they come.
+    page.page.set_default_timeout(30_000)
+    assert page.classify(album / "01.png") == "1 photo. Female 1."
+    page.context.close()
 
 
 def test_each_face_of_a_group_has_a_row_and_an_explanation(seen: dict[str, Any]) -> None:
