@@ -87,7 +87,12 @@ def test_what_others_wrote_is_not_replaced(server: ObjectServer, scheme: str, ma
 
 
 @SCHEMES
-def test_faults_that_pass_cost_nothing(server: ObjectServer, scheme: str, large: Path) -> None:
+def test_faults_that_pass_cost_nothing(
+    server: ObjectServer, scheme: str, large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Tries may take long on a machine that is busy.
+    for limit in ("PATIENCE", "FIRST_PATIENCE"):
+        monkeypatch.setattr(endpoint, limit, 60.0)
     bucket = opened(scheme)
     for operation in ("stat", "begin", "piece", "finish"):
         server.faults[f"{operation} {KEY}"] = [503, RESET, 500, 200]
