@@ -19,7 +19,7 @@ from PIL import Image
 from batchgender.io import percent, silent
 from batchgender.lock import locked
 from batchgender.training import checkpoint as checkpoints
-from batchgender.training.recipe import Recipe
+from batchgender.training.recipe import find_recipe
 from batchgender.training.run_folders import newest
 from batchgender.training.run_plan import RunPlan, new_run
 from batchgender.training.train import train
@@ -36,10 +36,18 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 
 
 @pytest.fixture(scope="module")
-def whole(portraits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recipe whose network, with dropout, is soon trained and saved."""
+    file = tmp_path_factory.mktemp("recipe") / "small.toml"
+    file.write_text('architecture = "alexnet_narrow"\ninput_size = 96\nepochs = 2\nbatch_size = 8\n')
+    return file
+
+
+@pytest.fixture(scope="module")
+def whole(small: Path, portraits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two epochs that was never stopped."""
     out = tmp_path_factory.mktemp("whole") / "run"
-    train(RunPlan(Recipe(epochs=2, batch_size=8), str(portraits), out), "cpu", silent)
+    train(RunPlan(find_recipe(str(small)), str(portraits), out), "cpu", silent)
     return out
 
 
@@ -61,10 +69,10 @@ def test_a_run_logs_each_epoch_and_reports_the_test_split(cli: Cli, portraits: P
 
 
 def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(
-    cli: Cli, whole: Path, portraits: Path, tmp_path: Path
+    cli: Cli, small: Path, whole: Path, portraits: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    cli("train", "--data", portraits, "--epochs", 1, "--batch-size", 8, "--out", out, "--device", "cpu")
+    cli("train", "--data", portraits, "--recipe", small, "--epochs", 1, "--out", out, "--device", "cpu")
     assert not same(weights(out / "last.pt"), weights(whole / "last.pt"))
     result = cli("train", "--resume", "--epochs", 2, "--out", out, "--device", "cpu")
     assert result.exit_code == 0, result.stderr
@@ -75,10 +83,10 @@ def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(
 
 
 def test_a_killed_run_goes_on_from_its_last_epoch(
-    command: Callable[..., Any], cli: Cli, whole: Path, portraits: Path, tmp_path: Path
+    command: Callable[..., Any], cli: Cli, small: Path, whole: Path, portraits: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    process = command("train", "--data", portraits, "--epochs", 2, "--batch-size", 8, "--out", out, "--device", "cpu")
+    process = command("train", "--data", portraits, "--recipe", small, "--out", out, "--device", "cpu")
     while not (out / "history.csv").exists() and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
