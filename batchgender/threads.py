@@ -1,9 +1,12 @@
-"""How many cores this process may use, and work that threads do ahead of the one who asks for it."""
+"""How many cores this process may use, work that threads do ahead of the one who asks for it, and their end."""
 
 import os
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +14,8 @@ from batchgender.errors import OutOfMemory
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+# Seconds that threads may take to end for the system, on a machine that is busy; and the states of those that compute.
+_ENDED_WITHIN, _RUNS = 5.0, ("R", "D")
 
 
 def available_cores() -> int:
@@ -59,3 +64,25 @@ def ordered_prefetch(
     finally:
         for future, _ in pending:
             future.cancel()
+
+
+def wait_for_ended_threads() -> None:
+    """On Linux, wait until threads that have ended for Python have ended for the system: to be called before a fork.
+
+    Until then they may hold a lock of a library, such as OpenCV's of what each thread keeps. A process that is forked
+    meanwhile has it locked for ever.
+    """
+    end = time.monotonic() + _ENDED_WITHIN
+    while _native_threads_run() and time.monotonic() < end:
+        time.sleep(0.001)
+
+
+def _native_threads_run() -> bool:
+    """Whether a thread that Python does not know, or no longer, computes: who holds a lock does."""
+    known = {thread.native_id for thread in threading.enumerate()}
+    for task in Path("/proc/self/task").glob("*"):
+        with suppress(OSError):
+            state = (task / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
+            if int(task.name) not in known and state in _RUNS:
+                return True
+    return False

@@ -1,5 +1,8 @@
 """Work done ahead on threads comes in order, and stops with the one who asks for it."""
 
+import _thread
+import hashlib
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -9,7 +12,7 @@ from weakref import WeakSet
 
 import pytest
 
-from batchgender.threads import available_cores, ordered_prefetch
+from batchgender.threads import available_cores, ordered_prefetch, wait_for_ended_threads
 
 
 def test_results_are_those_of_executor_map() -> None:
@@ -80,3 +83,18 @@ def test_tasks_that_hold_much_are_not_all_taken_ahead() -> None:
         assert list(sizes) == [10] * 50
     # 35 bytes ahead, the one that goes beyond, and one on its way out of each thread.
     assert most <= 3 + 1 + 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no process is forked")
+def test_a_fork_waits_for_threads_that_have_ended_for_python_alone() -> None:
+    ended: list[bool] = []
+
+    def compute() -> None:
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 500_000)
+        ended.append(True)
+
+    # As one of a pool that has been shut down, this one is unknown to `threading`.
+    _thread.start_new_thread(compute, ())
+    time.sleep(0.02)
+    wait_for_ended_threads()
+    assert ended

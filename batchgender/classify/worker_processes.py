@@ -27,6 +27,7 @@ from batchgender.io import Notify
 from batchgender.model.session import CPU, provider_named
 from batchgender.photos.limits import DECODING
 from batchgender.photos.memory import ProcessesMemory
+from batchgender.threads import wait_for_ended_threads
 
 # Seconds that the decoding of a photo may take, on a core of its own.
 SECONDS = 20.0
@@ -108,6 +109,7 @@ class WorkerProcesses:
 
         self._control, theirs = socket.socketpair()
         self._control.settimeout(_ANSWERS)
+        wait_for_ended_threads()
         # What is there already is not looked through by each worker's garbage collector, which would copy it.
         gc.freeze()
         try:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from batchgender.errors import UserError
 from batchgender.model.session import open_session
+from batchgender.threads import wait_for_ended_threads
 
 # Seconds of a core that a file may take to be opened and run on one picture, and that Python has left to say so.
 _SECONDS = 60
@@ -33,6 +34,7 @@ def try_model(file: str) -> None:
     """
     if sys.platform != "linux" or threading.active_count() > 1:
         return
+    wait_for_ended_threads()
     with warnings.catch_warnings():
         # Threads of libraries, which they look after themselves.
         warnings.simplefilter("ignore", DeprecationWarning)
