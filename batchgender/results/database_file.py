@@ -34,6 +34,9 @@ class FoundDatabase:
 
 def look_at(file: Path) -> FoundDatabase:
     """What a file that is there is; changes nothing."""
+    if file.exists() and not file.is_file():
+        # To open a pipe is to wait for who writes it.
+        return FoundDatabase(False, what="a folder, pipe or device")
     try:
         with open(file, "rb") as stream:
             head = stream.read(len(_MAGIC))

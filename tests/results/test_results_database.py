@@ -17,6 +17,7 @@ from conftest import one_line_error
 
 from batchgender.errors import UserError
 from batchgender.faces.face import Face
+from batchgender.io import silent
 from batchgender.photos.photo import InMemory, Photo
 from batchgender.results.keeping import Pending
 from batchgender.results.read_results import read_results
@@ -24,6 +25,7 @@ from batchgender.results.results_database import ResultsDatabase
 from batchgender.results.results_file import ResultsFile
 from batchgender.results.rows import NO_FACE, Row, RowLayout, make_row
 from batchgender.results.sinks import Sink
+from batchgender.results.watched_database import WatchedDatabase
 
 Cli = Callable[..., Any]
 Command = Callable[..., "Popen[str]"]
@@ -163,6 +165,14 @@ def test_what_is_no_results_is_neither_resumed_nor_replaced_unasked(tmp_path: Pa
         fill(ResultsDatabase(str(out), overwrite=True, notify=told.append), rows())
         assert "--overwrite replaces it" in told[0]
         assert list(read_results(str(out))) == list(read_results(str(whole)))
+
+
+def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
+    out = tmp_path / "r.db"
+    os.mkfifo(out)
+    for made in (ResultsDatabase, lambda out: WatchedDatabase(out, False, silent)):
+        with pytest.raises(UserError, match="r.db: is a folder, pipe or device, not of classify"):
+            made(str(out))
 
 
 def test_a_damaged_or_another_unfinished_run_is_refused_and_kept(tmp_path: Path) -> None:
