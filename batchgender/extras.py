@@ -7,7 +7,7 @@ from batchgender.errors import UserError
 
 # The module that tells whether an extra is installed.
 _MODULES = {
-    "train": ("torch", "torchvision", "datasets", "matplotlib", "onnxscript"),
+    "train": ("torch", "torchvision", "datasets", "matplotlib", "onnxscript", "safetensors"),
     "tune": ("optuna",),
     "audit": ("cleanlab", "imagehash"),
     "hub": ("huggingface_hub",),

@@ -23,7 +23,7 @@ from batchgender.publish.dataset_named import dataset_named
 
 # Always the same, so that a model that is published again takes the place of the one before.
 MODEL_FILE = "model.onnx"
-CHECKPOINT_FILE = "checkpoint.pt"
+CHECKPOINT_FILE = "checkpoint.safetensors"
 CARD_FILE = "README.md"
 
 

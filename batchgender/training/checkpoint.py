@@ -17,9 +17,12 @@ from batchgender.photos.labels import DEFAULT_NAMES, LabelNames
 from batchgender.training.networks.deployed import Deployed
 from batchgender.training.networks.registry import build
 from batchgender.training.recipe import Recipe
+from batchgender.training.safetensors_file import ENDING, read_safetensors, write_safetensors
 from batchgender.version import __version__
 
 _SCHEMA = 1
+# The keys of a file under which there are tensors.
+_TENSORS = {"weights", "optimizer", "live", "auxiliary"}
 LICENSE = "weights: the terms of the photos they were trained on; code: MIT"
 
 
@@ -129,7 +132,10 @@ class Checkpoint:
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
-    """Write a checkpoint atomically; raises UserError, and keeps the file before it, where that can't be done."""
+    """Write a checkpoint atomically; raises UserError, and keeps the file before it, where that can't be done.
+
+    A file .safetensors is for others: it leaves out what only a training that goes on needs.
+    """
     calibration = checkpoint.calibration
     # Flat, as 0.1.0 wrote them.
     data = {
@@ -150,8 +156,11 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         "schema": _SCHEMA,
     }
     try:
-        with written_whole(path, "wb") as stream:
-            torch.save(data, stream)
+        if path.suffix == ENDING:
+            write_safetensors(path, checkpoint.weights, {key: data[key] for key in data.keys() - _TENSORS})
+        else:
+            with written_whole(path, "wb") as stream:
+                torch.save(data, stream)
     except (OSError, RuntimeError) as error:
         # torch reports a full disk as a RuntimeError that came from the OSError.
         cause = error if isinstance(error, OSError) else error.__context__
@@ -167,7 +176,10 @@ def load(path: str | Path) -> Checkpoint:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TorchScript files are loaded with a warning, and refused below.
-            data = torch.load(path, map_location="cpu", weights_only=True)
+            shared = Path(path).suffix == ENDING
+            data = read_safetensors(str(path)) if shared else torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such checkpoint; train one with `batchgender train`") from error
     except OSError as error:

@@ -122,14 +122,15 @@ def test_a_model_that_is_published_is_fetched_by_its_name(
     assert fetched.exit_code == 0 and fetched.stdout == local.stdout
     assert again.exit_code == 0, again.stderr
     files = hub.repositories["models/somebody/faces"].revisions["main"]
-    assert set(files) == {"README.md", "model.onnx", "checkpoint.pt"}
+    assert set(files) == {"README.md", "model.onnx", "checkpoint.safetensors"}
     assert files["model.onnx"] == made.model.read_bytes()
     assert TOKEN not in "".join(each.stdout + each.stderr for each in (published, again, fetched))
     # The checkpoint has the weights, but neither paths of this machine nor what only a training needs.
-    (tmp_path / "checkpoint.pt").write_bytes(files["checkpoint.pt"])
+    copy = tmp_path / "checkpoint.safetensors"
+    copy.write_bytes(files[copy.name])
     assert SECRET_FOLDER.encode() in made.checkpoint.read_bytes()
-    assert SECRET_FOLDER.encode() not in files["checkpoint.pt"]
-    shared, own = checkpoints.load(tmp_path / "checkpoint.pt"), checkpoints.load(made.checkpoint)
+    assert SECRET_FOLDER.encode() not in files[copy.name]
+    shared, own = checkpoints.load(copy), checkpoints.load(made.checkpoint)
     assert own.run.optimizer and not shared.run.optimizer and shared.info().recipe == own.info().recipe
     assert all(weights.equal(own.weights[name]) for name, weights in shared.weights.items())
 

@@ -1,12 +1,17 @@
 """Checkpoints on disk: those of 0.1.0 are read, and what is written has the keys that it read."""
 
+import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny_networks
 import torch
+from click.testing import Result
 from conftest import one_line_error
+from safetensors.torch import load_file, save_file
 
 from batchgender.model.metadata import CalibrationFit
 from batchgender.training import checkpoint as checkpoints
@@ -110,3 +115,40 @@ def test_a_checkpoint_with_a_field_that_is_wrong_is_refused(
     file = tmp_path / "wrong.pt"
     torch.save({**torch.load(trained / "best.pt", weights_only=True), field: value}, file)
     assert str(file) in one_line_error(cli("inspect", file))
+
+
+def test_a_shared_checkpoint_is_the_same_but_for_what_a_training_needs(
+    cli: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_networks.register(monkeypatch)
+    source = tiny_networks.write_tinted(tmp_path / "faces", 4)
+    torch.save(of_0_1_0(str(source)), tmp_path / "best.pt")
+    own, file = checkpoints.load(tmp_path / "best.pt"), tmp_path / "shared.safetensors"
+    checkpoints.save(own, file)
+    shared = checkpoints.load(file)
+    assert shared.weights.keys() == own.weights.keys()
+    assert all(torch.equal(tensor, own.weights[name]) for name, tensor in shared.weights.items())
+    assert replace(shared, weights={}) == replace(own, weights={}, run=own.run.without_training())
+    # All that takes a checkpoint takes it; what others read of it are tensors by name.
+    described = [json.loads(cli("inspect", each, "--json").stdout) for each in (tmp_path / "best.pt", file)]
+    assert described[1]["history"] == described[0]["history"] and not described[1]["resumable"]
+    evaluated = [cli("evaluate", each, "--data", source).stdout for each in (tmp_path / "best.pt", file)]
+    assert evaluated[0].replace("best.pt", "shared.safetensors") == evaluated[1] and "accuracy" in evaluated[1]
+    assert cli("calibrate", file, "--data", source).exit_code == 0
+    assert load_file(file).keys() == own.weights.keys()
+    begun = cli("train", "--data", source, "--arch", "tiny", "--weights", file, "--epochs", 1, "--out", tmp_path / "on")
+    # Trained on another mean and std than the default recipe's.
+    assert "mean" in one_line_error(begun)
+
+
+@pytest.mark.parametrize("data", ["[1]", "{", "[" * 100_000, '{"schema": 1}', '{"schema": 2}', "{}", "\x00"])
+def test_a_shared_checkpoint_that_is_damaged_is_refused(cli: Callable[..., Result], tmp_path: Path, data: str) -> None:
+    file = tmp_path / "shared.safetensors"
+    save_file({"one": torch.ones(2)}, file, {"batchgender.checkpoint": data})
+    for line in (("inspect", file), ("evaluate", file, "--data", tmp_path), ("calibrate", file)):
+        assert str(file) in one_line_error(cli(*line))
+    save_file({"one": torch.ones(2)}, file)
+    assert "weights alone don't name their classes" in one_line_error(cli("inspect", file))
+    for content in (file.read_bytes()[:-3], b"", b"\xff" * 64):
+        file.write_bytes(content)
+        assert "damaged" in one_line_error(cli("inspect", file))

@@ -48,8 +48,9 @@ def load_weights(
         origin, data = source, read_weights(source)
         recipe, license = (data.get("recipe"), data.get("license", "")) if isinstance(data, dict) else (None, "")
         mean, std = (recipe.get("mean"), recipe.get("std")) if isinstance(recipe, dict) else (None, None)
-        if pixels and isinstance(mean, tuple) and isinstance(std, tuple):
-            check_pixels(origin, (mean, std), pixels)
+        # JSON, in a file .safetensors, has lists.
+        if pixels and isinstance(mean, tuple | list) and isinstance(std, tuple | list):
+            check_pixels(origin, (tuple(mean), tuple(std)), pixels)
     state = find_state_dict(data, origin)
     rename_tensors(state, network)
     expected = network.state_dict()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 from batchgender.errors import UserError, os_reason
+from batchgender.training.safetensors_file import ENDING, read_safetensors
 
 # Torchvision's files for densenet were saved when names could hold dots: norm.1 is norm1 now.
 _OLD_DENSENET = re.compile(r"(.*denselayer\d+\.(?:norm|conv))\.([12]\.\w+)")
@@ -21,10 +22,8 @@ def read_weights(path: str) -> Any:
     if os.path.exists(path) and not os.path.isfile(path):
         raise UserError(f"{path}: a folder, pipe or device, not a file of weights")
     try:
-        if path.endswith(".safetensors"):
-            from safetensors.torch import load_file
-
-            return load_file(path)
+        if path.endswith(ENDING):
+            return read_safetensors(path)
         # torch.load does not look at the checksums.
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
@@ -33,8 +32,8 @@ def read_weights(path: str) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # It refuses what it warns of.
             return torch.load(path, map_location="cpu", weights_only=True)
-    except ImportError as error:
-        raise UserError(f"{path}: this format needs a package more: pip install safetensors") from error
+    except UserError:
+        raise
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; --weights takes a .pth, .pt, .safetensors or .onnx file") from error
     except OSError as error:
